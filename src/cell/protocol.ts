@@ -1,0 +1,150 @@
+/**
+ * What the host and a cell say to each other over descriptor 3 of the cell, a stream socket.
+ *
+ * A message is a CBOR map with a `type`, followed by the message's *attachments*: byte strings too
+ * large to be worth encoding (module bytes, memory pages). On the wire:
+ *
+ *   offset  size  what
+ *   0       4     u32 little-endian: bytes of the CBOR part
+ *   4       4     u32 little-endian: number of attachments, n
+ *   8       8·n   u64 little-endian each: bytes of each attachment
+ *   8+8n    …     the CBOR part, then the attachments, in order
+ *
+ * Invariants:
+ * 1. The cell is not trusted: the host checks each message against its shape, and a wrong one ends the cell.
+ * 2. The host's `start` is the first message and comes once.
+ */
+import type { CborValue } from '../cbor/cbor.ts';
+
+/** Host → cell, once. Attachments: module bytes; then, with `cached`, plan bytes; with `restore`, the image's pages. */
+export interface StartMessage {
+  readonly type: 'start';
+  /** Module bytes attached are already instrumented, and a plan is attached too. */
+  readonly cached: boolean;
+  readonly args: readonly string[];
+  /** `K=V` each. */
+  readonly env: readonly string[];
+  readonly preopens: readonly Preopen[];
+  readonly limits: Limits;
+  /** Exported function to call instead of `_start`. */
+  readonly invoke: string | null;
+  readonly trapUnknownImports: boolean;
+  /** Encoded image head to go on from (the pages come as an attachment). */
+  readonly restore: Uint8Array | null;
+  /** Capture by itself at these points (tests, replays): see `Trigger`. */
+  readonly triggers: readonly Trigger[];
+  /** Report the SHA-256 of all memories when the guest ends. */
+  readonly digestMemory: boolean;
+  /** Descriptor of the run's log in the cell, or null. */
+  readonly logFd: number | null;
+  /** Whether output also goes to descriptors 1 and 2. */
+  readonly inheritOutput: boolean;
+}
+
+export interface Preopen {
+  readonly hostPath: string;
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+}
+
+export interface Limits {
+  readonly fuel: bigint | null;
+  /** Of all memories together. */
+  readonly memoryPages: number;
+  readonly tableEntries: number;
+}
+
+/**
+ * A safepoint named exactly: the first poll at which at least `fuel` units are used, or the entry of
+ * host call number `call` (counted from 0). Both are the same in every run of a deterministic guest.
+ */
+export type Trigger =
+  | { readonly fuel: bigint; readonly stop: boolean }
+  | { readonly call: bigint; readonly stop: boolean };
+
+/** Host → cell: capture at the next safepoint. `stop`: end after the image was sealed. */
+export interface CheckpointMessage {
+  readonly type: 'checkpoint';
+  readonly request: number;
+  readonly stop: boolean;
+}
+
+/** Host → cell: what became of an image that the cell sent. */
+export interface SealedMessage {
+  readonly type: 'sealed';
+  readonly image: number;
+  /** null: sealed and durable. Otherwise one sentence. */
+  readonly failure: string | null;
+}
+
+export type HostMessage = StartMessage | CheckpointMessage | SealedMessage;
+
+/** Cell → host, after a module was instrumented in the cell. Attachments: instrumented bytes, plan bytes. */
+export interface InstrumentedMessage {
+  readonly type: 'instrumented';
+}
+
+/** Cell → host: the guest's first instruction is about to run. */
+export interface StartedMessage {
+  readonly type: 'started';
+}
+
+/** Cell → host. Attachment: the pages. */
+export interface ImageMessage {
+  readonly type: 'image';
+  /** Numbered by the cell from 1. */
+  readonly image: number;
+  readonly cause: 'request' | 'guest' | 'trigger';
+  /** Of the `checkpoint` messages answered by this image, the highest; 0 for none. */
+  readonly request: number;
+  readonly head: Uint8Array;
+  /** The guest waits for `sealed` before it goes on (it asked for the checkpoint itself, or will stop). */
+  readonly waits: boolean;
+  readonly stop: boolean;
+  /** Bytes in the run's log that belong to the image's past; 0 without a log. */
+  readonly logBytes: number;
+  /** From request to safepoint, and from safepoint until the guest ran again (the latter null if it waits). */
+  readonly timing: { readonly reachNs: number; readonly captureNs: number };
+}
+
+/** Cell → host: request can't be met. */
+export interface RefusedMessage {
+  readonly type: 'refused';
+  readonly request: number;
+  readonly why: string;
+}
+
+/** Cell → host: the guest is over. The last message. */
+export interface EndedMessage {
+  readonly type: 'ended';
+  readonly ending: Ending;
+  readonly fuel: bigint;
+  readonly calls: bigint;
+  /** Hex SHA-256 of all memories in order, with `digestMemory`. */
+  readonly memoryDigest: string | null;
+}
+
+/** Cell → host: the cell could not do what it was told. The last message. */
+export interface FailedMessage {
+  readonly type: 'failed';
+  /** A code of the host's error table. */
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+  readonly facts: { readonly [key: string]: CborValue };
+}
+
+export type CellMessage =
+  | InstrumentedMessage
+  | StartedMessage
+  | ImageMessage
+  | RefusedMessage
+  | EndedMessage
+  | FailedMessage;
+
+/** How a guest ended. `checkpointed`: it was told to stop after a checkpoint and did. */
+export type Ending =
+  | { readonly kind: 'exit'; readonly code: number }
+  | { readonly kind: 'trap'; readonly message: string }
+  | { readonly kind: 'limit'; readonly limit: 'fuel' | 'memory' | 'table' }
+  | { readonly kind: 'checkpointed' };

@@ -1,0 +1,41 @@
+/**
+ * The words that the cell's main thread and its guest thread share.
+ *
+ * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
+ * main thread writes REQUEST, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
+ * After any write that the other side may be waiting for, the writer adds 1 to WAKE (guest side) or
+ * posts a message (main side), so no wake-up is lost.
+ */
+export const WORD = {
+  /** Counts every event that the guest thread should look at; it waits on this word. */
+  wake: 0,
+  /** Number of the newest checkpoint request; compare with the last one answered. */
+  request: 1,
+  /** Bytes put into the ring so far, modulo 2^32. */
+  stdinWritten: 2,
+  /** Bytes taken out of the ring so far, modulo 2^32. */
+  stdinRead: 3,
+  /** 0 nothing asked, 1 open, 2 at its end, 3 failed. */
+  stdinState: 4,
+  /** 1 while the guest thread wants bytes that are not there: the main thread reads ahead only then. */
+  stdinWanted: 5,
+} as const;
+
+const WORDS = 16;
+export const STDIN_RING_BYTES = 65_536;
+
+export interface SharedControl {
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly stdin: Uint8Array<SharedArrayBuffer>;
+}
+
+export function createSharedControl(): SharedArrayBuffer {
+  return new SharedArrayBuffer(WORDS * 4 + STDIN_RING_BYTES);
+}
+
+export function viewSharedControl(buffer: SharedArrayBuffer): SharedControl {
+  return {
+    words: new Int32Array(buffer, 0, WORDS),
+    stdin: new Uint8Array(buffer, WORDS * 4, STDIN_RING_BYTES),
+  };
+}
