@@ -1,0 +1,82 @@
+/**
+ * What today's request gives to a guest. An image says what was held; only this says what may be held.
+ */
+
+import type { CborValue } from '../cbor/cbor.ts';
+import type { ImageProvider } from '../image/image.ts';
+import type { Clock } from '../resource/clock.ts';
+import type { Provider } from '../resource/provider.ts';
+import type { RandomSource } from '../resource/random.ts';
+import type { HandleTable } from './handle-table.ts';
+
+export interface PreopenGrant {
+  /** Absolute or relative to the working directory; opened once, when the guest's resources are made. */
+  readonly hostPath: string;
+  /** The name that the guest is told, e.g. `/data`. */
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+}
+
+/** Where a guest's stdin comes from. Never blocks. */
+export interface StdinSource {
+  /**
+   * At least 1 and at most `maxBytes` bytes (`maxBytes` ≥ 1), or why there are none. The bytes are
+   * copied before the next call. The source forgets them: they are the guest's from here on.
+   */
+  read(maxBytes: number): Uint8Array | 'empty' | 'end' | 'failed';
+  readonly isTerminal: boolean;
+}
+
+/** Where a guest's stdout or stderr goes. */
+export interface OutputSink {
+  /**
+   * Takes `parts` in order; they are views of guest memory and die with the call. May block, but not
+   * across a checkpoint request: then it answers with the bytes taken so far, or `interrupted` if none.
+   * Otherwise: bytes taken, or minus an errno of `abi/errno.ts`.
+   */
+  write(parts: readonly Uint8Array[]): number | 'interrupted';
+  readonly isTerminal: boolean;
+}
+
+export interface Grants {
+  /** Handles from 3 on, in this order. */
+  readonly preopens: readonly PreopenGrant[];
+  readonly stdin: StdinSource;
+  readonly stdout: OutputSink;
+  readonly stderr: OutputSink;
+  /** The host's clocks. The guest's are made from it. */
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** Handles open at once; a call that would open more is refused with MFILE. Default 1024. */
+  readonly handlesMax?: number;
+  /** Providers beside those for handles and clocks, registered after them. */
+  readonly providers?: readonly Provider[];
+}
+
+/** The part of an image that is about resources. */
+export interface CapturedResources {
+  readonly handles: readonly CborValue[];
+  readonly providers: readonly ImageProvider[];
+}
+
+/** Everything outside a guest that the guest points to. */
+export interface GuestResources {
+  readonly handles: HandleTable;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /**
+   * Brings everything to rest and lets go of it. The guest must not run before `resume`.
+   *
+   * Rejects with a `HostError` (ERR_NOT_CAPTURABLE, ERR_TIMEOUT or a provider's own) when something
+   * can't be captured: then nothing was let go, and the guest can go on at once without `resume`.
+   */
+  quiesce(): Promise<CapturedResources>;
+  /**
+   * Takes hold of everything again in the same process: `resumed` after a capture, `aborted` when the
+   * capture failed after `quiesce`. Rejects with a `HostError` (ERR_RESOURCE_CHANGED, …) when that is
+   * impossible: the guest can't go on.
+   */
+  resume(reason: 'resumed' | 'aborted'): Promise<void>;
+  /** Closes what is open, when the guest is over. Never throws. */
+  close(): void;
+}

@@ -1,0 +1,76 @@
+/**
+ * The table of a guest's open handles, by file descriptor number.
+ *
+ * Invariants:
+ * 1. A new handle gets the lowest free number.
+ * 2. Never more than `handlesMax` handles are open, and every number lies below it.
+ * 3. A handle stands in one slot: numbers are moved, never duplicated.
+ */
+import type { DirectoryHandle } from './directory.ts';
+import type { FileHandle } from './file.ts';
+import type { OutputHandle } from './output.ts';
+import type { StdinHandle } from './stdin.ts';
+
+export type Handle = FileHandle | DirectoryHandle | StdinHandle | OutputHandle;
+
+export const HANDLES_MAX_DEFAULT = 1024;
+
+export class HandleTable {
+  readonly handlesMax: number;
+  readonly #slots: (Handle | undefined)[] = [];
+  #open = 0;
+  /** No slot below is free. */
+  #lowestFree = 0;
+
+  constructor(handlesMax: number = HANDLES_MAX_DEFAULT) {
+    this.handlesMax = handlesMax;
+  }
+
+  get isFull(): boolean {
+    return this.#open >= this.handlesMax;
+  }
+
+  /** `number` may be any i32 that a guest made up. */
+  get(number: number): Handle | undefined {
+    return this.#slots[number];
+  }
+
+  /** The handle's number, or null when the table is full; the handle then stays the caller's to close. */
+  insert(handle: Handle): number | null {
+    if (this.isFull) return null;
+    let number = this.#lowestFree;
+    while (this.#slots[number] !== undefined) number += 1;
+    this.#slots[number] = handle;
+    this.#open += 1;
+    this.#lowestFree = number + 1;
+    return number;
+  }
+
+  /** Puts a handle where an image says it was. False when the number is taken or out of range. */
+  insertAt(number: number, handle: Handle): boolean {
+    if (this.isFull || !Number.isInteger(number)) return false;
+    if (number < 0 || number >= this.handlesMax || this.#slots[number] !== undefined) return false;
+    this.#slots[number] = handle;
+    this.#open += 1;
+    return true;
+  }
+
+  /** Takes a handle out; the caller lets go of what it stands for. */
+  remove(number: number): Handle | undefined {
+    const handle = this.#slots[number];
+    if (handle === undefined) return undefined;
+    this.#slots[number] = undefined;
+    this.#open -= 1;
+    if (number < this.#lowestFree) this.#lowestFree = number;
+    return handle;
+  }
+
+  /** Ascending by number. */
+  entries(): (readonly [number, Handle])[] {
+    const entries: (readonly [number, Handle])[] = [];
+    for (const [number, handle] of this.#slots.entries()) {
+      if (handle !== undefined) entries.push([number, handle]);
+    }
+    return entries;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What the calls of WASI preview1 work on: one guest's memory, arguments, handles, clocks and sleep.
+ *
+ * Invariants:
+ * 1. A call returns an errno or INTERRUPTED; it throws nothing but `GuestExit`.
+ * 2. A call that returns INTERRUPTED has done nothing that making it again would do twice. What it
+ *    must remember lies in `progress`; `progress` is null at the start of every other call.
+ */
+import type { GuestMemory } from '../abi/guest-memory.ts';
+import type { CborValue } from '../cbor/cbor.ts';
+import type { HandleTable } from '../handle/handle-table.ts';
+import type { Clock } from '../resource/clock.ts';
+import type { RandomSource } from '../resource/random.ts';
+
+export interface WasiEnvironment {
+  readonly memory: GuestMemory;
+  /** Without their final NUL. */
+  readonly args: readonly Uint8Array[];
+  /** `K=V` each, without their final NUL. */
+  readonly env: readonly Uint8Array[];
+  readonly handles: HandleTable;
+  /** The guest's clock: see `resource/clock.ts`. */
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly pause: Pause;
+  /** Set by a call before it returns INTERRUPTED, given back when the same call is made again. */
+  progress: CborValue;
+}
+
+export interface Pause {
+  /**
+   * Blocks the guest thread until the first of: `untilNs` on the guest's monotonic clock (null: no
+   * limit), news on stdin (with `on.stdin`: bytes, its end, or a failure), a checkpoint asked for.
+   */
+  wait(
+    untilNs: bigint | null,
+    on: { readonly stdin: boolean },
+  ): 'timeout' | 'ready' | 'interrupted';
+}
+
+/**
+ * Returned instead of an errno: the guest is to be captured, and the same call with the same arguments
+ * made again afterwards. Never seen by a guest.
+ */
+export const INTERRUPTED = -1;
+
+/** Thrown by `proc_exit`, and by `proc_raise` with 128 + the signal's number. */
+export class GuestExit {
+  /** u32 as the guest gave it; what an operating system can report of it is the caller's affair. */
+  readonly code: number;
+
+  constructor(code: number) {
+    this.code = code;
+  }
+}
