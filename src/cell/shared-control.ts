@@ -2,7 +2,8 @@
  * The words that the cell's main thread and its guest thread share.
  *
  * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
- * main thread writes REQUEST, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
+ * main thread writes REQUEST, STOP_REQUEST, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
+ * STDIN_WANTED is set by the guest thread and cleared by the main thread.
  * After any write that the other side may be waiting for, the writer adds 1 to WAKE (guest side) or
  * posts a message (main side), so no wake-up is lost.
  */
@@ -19,6 +20,8 @@ export const WORD = {
   stdinState: 4,
   /** 1 while the guest thread wants bytes that are not there: the main thread reads ahead only then. */
   stdinWanted: 5,
+  /** Number of the newest checkpoint request that asks the guest to end once it is sealed; 0 for none. */
+  stopRequest: 6,
 } as const;
 
 const WORDS = 16;

@@ -1,0 +1,148 @@
+/**
+ * The main thread of a cell: the process that one guest runs in.
+ *
+ * It reads `start` from descriptor 3, starts the guest thread, and from then on carries messages
+ * between the two. The guest thread may be busy for ever, so everything here stays asynchronous.
+ *
+ * Invariants:
+ * 1. A cell outlives neither its host nor its control stream: when the stream ends, the cell kills itself.
+ * 2. Signals from a terminal are the host's to answer; the cell ignores them.
+ * 3. After `ended` or `failed` nothing else is sent.
+ */
+import { Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { CborValue } from '../cbor/cbor.ts';
+import { HostError } from '../fault/host-error.ts';
+import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
+import { readHostMessage } from './message-shapes.ts';
+import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
+import { createSharedControl, viewSharedControl, WORD } from './shared-control.ts';
+import { createStdinFeeder } from './stdin-feeder.ts';
+import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import { WORKER_LIMITS } from './worker-limits.ts';
+
+const CONTROL_FD = 3;
+const STDIN_FD = 0;
+
+/** The host is trusted; these only catch a stream that is out of step. */
+const LIMITS: FrameLimits = {
+  cborBytesMax: 2 ** 30,
+  attachmentsMax: 8,
+  attachmentBytesMax: 2 ** 36,
+};
+
+interface GuestThread {
+  order(order: ThreadOrder, transfer?: readonly ArrayBuffer[]): void;
+  requestCheckpoint(message: CheckpointMessage): void;
+}
+
+const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
+let thread: GuestThread | null = null;
+let over = false;
+
+function die(): never {
+  process.kill(process.pid, 'SIGKILL');
+  // SIGKILL to oneself is delivered before the call returns; this line only tells the compiler so.
+  throw new Error('unreachable');
+}
+
+/** Sends a message; `sent` runs when its bytes have left this process. */
+function send(message: CellMessage, attachments: readonly Uint8Array[], sent?: () => void): void {
+  if (over) return;
+  over = message.type === 'ended' || message.type === 'failed';
+  const parts = frameMessage(message as unknown as CborValue, attachments);
+  control.cork();
+  parts.forEach((part, at) => {
+    control.write(part, at === parts.length - 1 ? () => sent?.() : undefined);
+  });
+  control.uncork();
+}
+
+function fail(error: unknown): void {
+  const known = error instanceof HostError ? error : null;
+  send(
+    {
+      type: 'failed',
+      code: known?.code ?? 'ERR_CELL_LOST',
+      message: known?.message ?? 'The guest thread of the cell broke down.',
+      hint: known?.hint ?? null,
+      facts: known?.facts ?? { reason: error instanceof Error ? error.message : String(error) },
+    },
+    [],
+  );
+}
+
+function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): GuestThread {
+  const shared = createSharedControl();
+  const view = viewSharedControl(shared);
+  const feeder = createStdinFeeder(STDIN_FD, view);
+  const workerData: ThreadStart = { shared, start, attachments };
+  // The file beside this one, as source or as built.
+  const entry = new URL(
+    import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
+    import.meta.url,
+  );
+  const worker = new Worker(entry, {
+    workerData,
+    transferList: [...attachments],
+    resourceLimits: WORKER_LIMITS,
+    env: {},
+  });
+
+  worker.on('message', (report: ThreadReport) => {
+    if ('wish' in report) {
+      feeder.feed();
+      return;
+    }
+    const { message, attachments: parts } = report;
+    send(message, parts, () => {
+      if (message.type !== 'image') return;
+      for (const { buffer } of parts) {
+        worker.postMessage({ type: 'buffer', buffer } satisfies ThreadOrder, [buffer]);
+      }
+    });
+  });
+  worker.on('error', fail);
+  worker.on('exit', () => fail(new Error('the guest thread ended without a word')));
+
+  return {
+    order: (order, transfer = []) => worker.postMessage(order, [...transfer]),
+    requestCheckpoint: (message) => {
+      if (message.stop) Atomics.store(view.words, WORD.stopRequest, message.request);
+      Atomics.store(view.words, WORD.request, message.request);
+      Atomics.add(view.words, WORD.wake, 1);
+      Atomics.notify(view.words, WORD.wake);
+    },
+  };
+}
+
+function receive(message: HostMessage, attachments: readonly Uint8Array<ArrayBuffer>[]): void {
+  if (message.type === 'start') {
+    if (thread !== null) throw new HostError('ERR_PROTOCOL', 'The cell was started twice.');
+    thread = startThread(
+      message,
+      attachments.map(({ buffer }) => buffer),
+    );
+    return;
+  }
+  if (thread === null) throw new HostError('ERR_PROTOCOL', 'The cell was not started yet.');
+  if (message.type === 'checkpoint') thread.requestCheckpoint(message);
+  else thread.order(message);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
+  process.on(signal, () => {});
+
+const reader = new FrameReader(LIMITS);
+control.on('data', (chunk: Uint8Array) => {
+  try {
+    for (const { message, attachments } of reader.push(chunk)) {
+      receive(readHostMessage(message), attachments);
+    }
+  } catch (error) {
+    fail(error);
+  }
+});
+control.on('end', die);
+control.on('close', die);
+control.on('error', die);

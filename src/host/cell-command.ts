@@ -1,0 +1,71 @@
+/**
+ * How a cell is started: which program, with which of Node's permissions.
+ *
+ * The permission model is on, the environment is empty, no inspector can be attached. The cell may
+ * read its own code and the directories that were granted, and write the granted ones that are not
+ * read-only. It may not open sockets, start processes or load native code.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Preopen } from '../cell/protocol.ts';
+
+/** Where the cell's code lies. Everything it imports is under one of `codeDirectories`. */
+export interface CellProgram {
+  readonly node: string;
+  readonly entry: string;
+  readonly codeDirectories: readonly string[];
+}
+
+/** The cell's program beside this file: as source when this is source, else as built. */
+export function cellProgram(node: string): CellProgram {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const rooms = fileURLToPath(new URL('../', import.meta.url));
+  return {
+    node,
+    entry: join(rooms, `cell/main.${extension}`),
+    codeDirectories: [rooms, ...packagePlaces(rooms, 'cbor-x')],
+  };
+}
+
+/**
+ * Every place where Node looks for a package that code in `from` imports, and where it really lies.
+ * A place that does not exist needs a grant too, or looking there ends the search with a refusal.
+ */
+function packagePlaces(from: string, name: string): string[] {
+  const found = fileURLToPath(new URL('.', import.meta.resolve(name)));
+  const places: string[] = [];
+  for (let at = dirname(from); ; at = dirname(at)) {
+    const place = join(at, 'node_modules', name);
+    places.push(place);
+    if (existsSync(place) || dirname(at) === at) return [...places, found];
+  }
+}
+
+/**
+ * Arguments of the node program.
+ *
+ * `/proc/self/fd` is how directories are walked from an open one: the permission model judges the
+ * path as it is written, so that name needs a grant of its own.
+ */
+export function cellArguments(program: CellProgram, preopens: readonly Preopen[]): string[] {
+  const read = [...program.codeDirectories];
+  const write: string[] = [];
+  for (const { hostPath, readOnly } of preopens) {
+    read.push(hostPath);
+    if (!readOnly) write.push(hostPath);
+  }
+  if (preopens.length > 0) read.push('/proc/self/fd');
+  if (write.length > 0) write.push('/proc/self/fd');
+  return [
+    '--permission',
+    '--allow-worker',
+    // The warning is about programs that a worker is given; the cell gives it only its own.
+    '--disable-warning=PERM0006',
+    '--disable-sigusr1',
+    '--no-addons',
+    ...read.map((path) => `--allow-fs-read=${path}`),
+    ...write.map((path) => `--allow-fs-write=${path}`),
+    program.entry,
+  ];
+}
