@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the guests: guests/*.c, guests/*.s and guests/kernels/*.c to guests/build/*.wasm, with
-# Debian's clang for WebAssembly. `./wasm-build.sh --help` says how to call it.
+# Builds the guests to guests/build/: C with Debian's clang (guests/*.c, guests/kernels/*.c), text
+# modules with wabt (guests/*.wat), Rust with Debian's rustc (guests/rust/*.rs).
+# `./wasm-build.sh --help` says how to call it.
 #
 # Invariants
 # 1. The same sources and the same toolchain give the same bytes, in whatever directory: sources
@@ -12,8 +13,11 @@ set -euo pipefail
 shopt -s nullglob
 export LC_ALL=C
 
-readonly packages=(clang-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32)
-readonly clang=clang-14
+readonly packages=(clang-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32 wabt rustc
+  libstd-rust-dev-wasm32)
+readonly clang=/usr/bin/clang-14
+readonly wat2wasm=/usr/bin/wat2wasm
+readonly rustc=/usr/bin/rustc
 
 # Exit codes, beside 0 and the compiler's own failures (1).
 readonly exit_usage=2
@@ -27,7 +31,7 @@ usage: ./wasm-build.sh [--check | --help]
 
 Builds every guest in guests/ to guests/build/, and writes guests/build/SHA256SUMS and
 guests/build/TOOLCHAIN. On Debian 12, as root, it installs what is missing; elsewhere it says what
-to install.
+to install; that is also what it does with --check.
 
   --check   build into a temporary directory, change nothing, and compare the digests with
             guests/build/SHA256SUMS
@@ -44,18 +48,26 @@ USAGE
 flags_of() {
   case "$1" in
     bulk-memory) echo "-mbulk-memory" ;;
+    changed-table) echo "-mreference-types" ;;
+    conversions) echo "-msign-ext -mnontrapping-fptoint" ;;
+    multi-value) echo "-mmultivalue -Xclang -target-abi -Xclang experimental-mv" ;;
+    simd) echo "-msimd128" ;;
+    tail-calls) echo "-mtail-call" ;;
     *) echo "" ;;
   esac
 }
 
 missing_packages() {
   local missing=()
-  command -v "$clang" >/dev/null || missing+=(clang-14)
+  [[ -x $clang ]] || missing+=(clang-14)
   # clang finds its linker beside itself, under the linker's plain name.
   [[ -x /usr/lib/llvm-14/bin/wasm-ld ]] || missing+=(lld-14)
   [[ -f /usr/lib/wasm32-wasi/libc.a ]] || missing+=(wasi-libc)
-  compgen -G '/usr/lib/llvm-14/lib/clang/14*/lib/wasi/libclang_rt.builtins-wasm32.a' >/dev/null ||
+  [[ -n $(compgen -G '/usr/lib/llvm-14/lib/clang/14*/lib/wasi/libclang_rt.builtins-wasm32.a') ]] ||
     missing+=(libclang-rt-14-dev-wasm32)
+  [[ -x $wat2wasm ]] || missing+=(wabt)
+  [[ -x $rustc ]] || missing+=(rustc)
+  [[ -d /usr/lib/rustlib/wasm32-wasi ]] || missing+=(libstd-rust-dev-wasm32)
   echo "${missing[*]}"
 }
 
@@ -83,31 +95,46 @@ toolchain() {
     dpkg-query --show --showformat '${Package} ${Version}\n' "${packages[@]}" | sort
   else
     "$clang" --version | head -n 1
+    "$wat2wasm" --version
+    "$rustc" --version
   fi
 }
 
-# Compiles one source. Run in guests/, so that no path of this machine gets into the object.
+# Each compiles one source. All run in guests/, so that no path of this machine gets into a module.
 #
-# Compiling and linking are two steps because clang runs Binaryen's wasm-opt after a link with -O
-# when it finds one on PATH: the result would depend on what else is installed.
-build_one() {
-  local source=$1 out=$2 name flags
-  name=$(basename "${source%.*}")
-  flags=$(flags_of "$name")
+# For C, compiling and linking are two steps because clang runs Binaryen's wasm-opt after a link
+# with -O when it finds one on PATH: the result would depend on what else is installed.
+build_c() {
+  local source=$1 module=$2 flags
+  flags=$(flags_of "$(basename "$source" .c)")
   # shellcheck disable=SC2086 # the flags are words
-  "$clang" --target=wasm32-wasi -c -O2 -std=c11 -Wall -Wextra -Werror -Wno-unused-function \
-    -Iinclude -ffile-prefix-map="$PWD"=. $flags "$source" -o "$out/object.o"
-  "$clang" --target=wasm32-wasi "$out/object.o" -o "$out/${source%.*}.wasm" \
+  "$clang" --target=wasm32-wasi -c -O2 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-function \
+    -Iinclude -ffile-prefix-map="$PWD"=. $flags "$source" -o "$work/object.o"
+  "$clang" --target=wasm32-wasi "$work/object.o" -o "$module" \
     -Wl,--strip-debug -Wl,--stack-first -Wl,-z,stack-size=1048576
-  rm "$out/object.o"
-  echo "built ${source%.*}.wasm ($(stat -c %s "$out/${source%.*}.wasm") bytes)"
+}
+
+build_wat() {
+  "$wat2wasm" --debug-names "$1" --output "$2"
+}
+
+build_rust() {
+  "$rustc" --target wasm32-wasi --edition 2021 -D warnings -C opt-level=2 -C panic=abort -C lto=fat \
+    -C strip=debuginfo --remap-path-prefix "$PWD"=. "$1" -o "$2"
 }
 
 build_all() {
-  local out=$1 source
+  local out=$1 source module
   mkdir -p "$out/kernels"
-  for source in *.c *.s kernels/*.c; do
-    build_one "$source" "$out"
+  for source in *.c *.wat kernels/*.c rust/*.rs; do
+    module=${source%.*}.wasm
+    module=$out/${module#rust/}
+    case "$source" in
+      *.c) build_c "$source" "$module" ;;
+      *.wat) build_wat "$source" "$module" ;;
+      *.rs) build_rust "$source" "$module" ;;
+    esac
+    echo "built ${module#"$out/"} from $source: $(stat -c %s "$module") bytes"
   done
   (cd "$out" && find . -name '*.wasm' | sed 's|^\./||' | sort | xargs sha256sum >SHA256SUMS)
   toolchain >"$out/TOOLCHAIN"
@@ -131,10 +158,10 @@ main() {
 
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  build_all "$work"
+  build_all "$work/build"
 
   if [[ $mode == --check ]]; then
-    if diff build/SHA256SUMS "$work/SHA256SUMS" >&2; then
+    if diff build/SHA256SUMS "$work/build/SHA256SUMS" >&2; then
       echo "same digests: $(wc -l <build/SHA256SUMS) modules"
     else
       echo "error: these modules are not what their sources give; run ./wasm-build.sh" >&2
@@ -142,8 +169,7 @@ main() {
     fi
   else
     rm -rf build
-    cp -r "$work" build
-    chmod 755 build
+    cp -r "$work/build" build
   fi
 }
 

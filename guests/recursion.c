@@ -3,7 +3,7 @@
  * every type (i32, i64, f32, f64, a pointer into the C stack) live across each call.
  *
  * Two functions with different sets of locals call each other DEPTH times (default 400), ROUNDS
- * times over (default 2000). On the way back each level computes its locals again from its depth,
+ * times over (default 4000). On the way back each level computes its locals again from its depth,
  * and compares.
  */
 #include "self-check.h"
@@ -72,7 +72,7 @@ static CALL uint64_t odd_level(uint32_t depth, uint32_t round, const uint64_t *o
 
 int main(int argc, char **argv) {
   begin();
-  uint32_t rounds = argument_or(argc, argv, 1, 2000);
+  uint32_t rounds = argument_or(argc, argv, 1, 4000);
   depth_max = argument_or(argc, argv, 2, 400);
   uint64_t total = 0, expected = 0;
   for (uint32_t round = 0; round < rounds; round++) {
