@@ -1,0 +1,28 @@
+/**
+ * The one place where time comes in. Everything else is handed these functions.
+ */
+import { hrtime } from 'node:process';
+
+/** Nanoseconds from the epoch to the zero of `hrtime`, taken once: steps of `hrtime` are finer. */
+const zeroNs = BigInt(Date.now()) * 1_000_000n - hrtime.bigint();
+
+/** Now, by the machine's wall clock. */
+export function wallClockNow(): Date {
+  return new Date();
+}
+
+/**
+ * Nanoseconds since 1970-01-01 UTC, to the microsecond or better. Corrected whenever the machine's
+ * clock was set in the meantime.
+ */
+export function wallClockNs(): bigint {
+  const fine = zeroNs + hrtime.bigint();
+  const coarse = BigInt(Date.now()) * 1_000_000n;
+  const apart = fine - coarse;
+  return apart > -2_000_000n && apart < 2_000_000n ? fine : coarse;
+}
+
+/** Nanoseconds since an unspecified moment; never goes back. */
+export function monotonicNs(): bigint {
+  return hrtime.bigint();
+}

@@ -1,0 +1,101 @@
+/**
+ * What lies where under STASIS_HOME.
+ *
+ *   jobs.db             jobs and their runs (`job-table.ts`)
+ *   jobs/<id>/run-<n>.log   what each run wrote (`../cell/log-record.ts`)
+ *   run/<id>.sock       control socket of a running job
+ *   modules/<sha256>.wasm   modules that checkpoints need, as they were then
+ *   cache/              instrumented modules; may be deleted at any time
+ *   vault/              checkpoints, sealed
+ *   keys/master.key     what opens them; outside the vault on purpose
+ *
+ * Invariants:
+ * 1. Every directory here is the user's own, mode 0700; files are 0600.
+ * 2. Nothing is used in a home that somebody else owns or could rename things in.
+ */
+import { lstatSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { HostError } from '../fault/host-error.ts';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
+
+export interface Places {
+  readonly home: string;
+  readonly jobsDatabase: string;
+  readonly jobs: string;
+  readonly sockets: string;
+  /** Where control sockets go when names under `sockets` would be too long for the system. */
+  readonly shortSockets: string;
+  readonly modules: string;
+  readonly cache: string;
+  readonly vault: string;
+  readonly keyFile: string;
+}
+
+export function placesUnder(home: string, shortSockets: string): Places {
+  return {
+    home,
+    jobsDatabase: join(home, 'jobs.db'),
+    jobs: join(home, 'jobs'),
+    sockets: join(home, 'run'),
+    shortSockets,
+    modules: join(home, 'modules'),
+    cache: join(home, 'cache'),
+    vault: join(home, 'vault'),
+    keyFile: join(home, 'keys', 'master.key'),
+  };
+}
+
+/** Makes what is missing. Throws ERR_STATE_ACCESS, ERR_DISK_FULL, ERR_IO. */
+export function preparePlaces(places: Places): void {
+  makeDirectory(places.home);
+  const found = statSync(places.home);
+  const shared = (found.mode & 0o022) !== 0;
+  if (found.uid !== process.geteuid?.() || shared) {
+    throw new HostError(
+      'ERR_STATE_ACCESS',
+      shared
+        ? 'The state directory can be written by other users.'
+        : 'The state directory belongs to another user.',
+      {
+        facts: { directory: places.home, mode: (found.mode & 0o777).toString(8) },
+        hint: 'set STASIS_HOME to a directory of your own with mode 700',
+      },
+    );
+  }
+  const keys = join(places.keyFile, '..');
+  for (const directory of [places.jobs, places.sockets, places.modules, places.cache, keys]) {
+    makeDirectory(directory);
+  }
+}
+
+/**
+ * Makes a directory that others may have got at first, such as one in a temporary directory that all
+ * users share. Throws ERR_STATE_ACCESS unless it is ours alone.
+ */
+export function claimDirectory(path: string): void {
+  makeDirectory(path);
+  const found = lstatSync(path);
+  if (!found.isDirectory() || found.uid !== process.geteuid?.() || (found.mode & 0o077) !== 0) {
+    throw new HostError(
+      'ERR_STATE_ACCESS',
+      'The directory for control sockets is not ours alone.',
+      {
+        facts: { directory: path },
+        hint: 'remove it, or set STASIS_HOME to a shorter path',
+      },
+    );
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') {
+      throw new HostError('ERR_STATE_ACCESS', 'A file stands where a directory should be.', {
+        facts: { path },
+      });
+    }
+    throw ioFailure('make the state directory', error);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * How a run of a job ended, as it is recorded and reported. A guest's own endings come from the cell;
+ * the others are the host's doing or finding.
+ */
+import type { Ending } from '../cell/protocol.ts';
+import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
+import { EXIT_STATUS, guestStatus, signalStatus } from '../fault/exit-status.ts';
+import type { Facts, HostError } from '../fault/host-error.ts';
+
+export type RunEnding =
+  | Ending
+  | { readonly kind: 'deadline' }
+  /** `by`: host when somebody asked for it, outside when the process was simply gone. */
+  | { readonly kind: 'signal'; readonly signal: string; readonly by: 'host' | 'outside' }
+  | {
+      readonly kind: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string | null;
+      readonly facts: Facts;
+    };
+
+/** The exit status that stands for an ending. */
+export function endingStatus(ending: RunEnding): number {
+  switch (ending.kind) {
+    case 'exit':
+      return guestStatus(ending.code);
+    case 'trap':
+      return EXIT_STATUS.trap;
+    case 'limit':
+      return ending.limit === 'fuel' ? EXIT_STATUS.outOfFuel : EXIT_STATUS.memoryLimit;
+    case 'checkpointed':
+      return EXIT_STATUS.success;
+    case 'deadline':
+      return EXIT_STATUS.deadline;
+    case 'signal':
+      return signalStatus(ending.signal);
+    case 'failed':
+      return ERROR_CODES[ending.code];
+  }
+}
+
+export function failedEnding(error: HostError): RunEnding {
+  const { code, message, hint, facts } = error;
+  return { kind: 'failed', code, message, hint: hint ?? null, facts };
+}

@@ -1,0 +1,26 @@
+/**
+ * What a user asked for when a job was made. It is kept with the job, and asked again at a restore:
+ * an image grants nothing.
+ */
+import type { Preopen } from '../cell/protocol.ts';
+
+export interface RunRequest {
+  /** Absolute. */
+  readonly modulePath: string;
+  /** Of the guest, its own name first. */
+  readonly args: readonly string[];
+  /** `K=V` each. */
+  readonly env: readonly string[];
+  readonly preopens: readonly Preopen[];
+  /** Decimal, since JSON has no integers of 64 bits; null for no limit. */
+  readonly fuel: string | null;
+  readonly memoryPages: number;
+  readonly tableEntries: number;
+  readonly timeoutMs: number | null;
+  readonly checkpointEveryMs: number | null;
+  readonly invoke: string | null;
+  readonly trapUnknownImports: boolean;
+  readonly keepLog: boolean;
+  /** Remove the job, its log and its checkpoints when it ends. */
+  readonly removeAtEnd: boolean;
+}
