@@ -1,0 +1,654 @@
+/**
+ * The second pass over a function body: writes it out again with what the first pass asked for.
+ *
+ * A function that may be captured becomes
+ *
+ *     block $unwinding
+ *       try_table (result R) (catch $unwind $unwinding)
+ *         the body: its polls, `site` set before each site, spills behind each producer
+ *       end
+ *       return
+ *     end
+ *     hand every local to the host: one frame
+ *     throw $unwind
+ *
+ * so that normal running costs nothing but the polls. A strip-mined loop becomes
+ *
+ *     counter = CHUNK - 1
+ *     loop $outer
+ *       fuel -= CHUNK - counter; poll if below zero
+ *       counter = CHUNK
+ *       loop $inner
+ *         the body, where a branch back is: counter -= 1; to $inner while counter, else to $outer
+ *       end
+ *     end
+ *
+ * which charges each iteration exactly once, the last ones of a loop that ends early excepted.
+ *
+ * A *twin* goes on from one site. Blocks around the site are opened again, with the values that lay
+ * beneath them taken from their spills; then comes the rest of each. A loop around the site is written
+ * twice: the rest of the iteration that was interrupted, and behind it the whole loop, to which a branch
+ * back leads. So the loop that will run is the same code as in the module, with nothing to test in it.
+ *
+ * Invariants:
+ * 1. Bytes between the places of interest are copied as they are.
+ * 2. Code that can't be reached is left out.
+ * 3. A branch's depth counts the labels that stand in the output, whatever was added or left out.
+ * 4. Sites have the same numbers, and locals the same indices, in a function and in its twins.
+ */
+import type { ByteWriter } from '../wasm/byte-writer.ts';
+import { skipImmediates } from '../wasm/decode.ts';
+import { readU32At, skipLeb } from '../wasm/leb.ts';
+import { OP, PREFIX_BASE } from '../wasm/opcodes.ts';
+import { EMPTY_BLOCK, I32 } from '../wasm/value-type.ts';
+import { callHost, LOCALS, type Variable, writeLoads, writeSaves } from './frame-code.ts';
+import {
+  type FunctionScanner,
+  SITE_ENTRY,
+  SITE_LOOP,
+  type SiteSnapshot,
+  skipDead,
+} from './function-scan.ts';
+import { BASE_TYPE, FUNCTION, GLOBAL, type Layout, SLOT } from './layout.ts';
+import { type ModuleFacts, skipLocals } from './module-facts.ts';
+import * as kind from './op-class.ts';
+import { helperKey, isCaptured, type ModulePlan } from './plan.ts';
+
+/** Iterations of a strip-mined loop between two polls. */
+export const CHUNK = 256;
+
+interface OpenLabel {
+  /** Number of the label among those open in the output; for a strip-mined loop, the inner one's. */
+  readonly level: number;
+  readonly mined: boolean;
+  /** On the path to a twin's site. */
+  readonly onPath: boolean;
+  /** Offset of a path loop's opcode, or -1. */
+  readonly pathLoop: number;
+}
+
+/** What a twin's code refers to in the resume module. */
+export interface TwinTarget {
+  /** Index in the resume module of a function of the guest's module. */
+  readonly mapFunction: (func: number) => number;
+  /** Functions of the host: the next word, the next reference, the slot of the next frame. */
+  readonly word: number;
+  readonly ref: number;
+  readonly next: number;
+  /** The table of twins, by slot. */
+  readonly twins: number;
+  /** Index of the type `[] → results`. */
+  readonly resultType: (results: Uint8Array) => number;
+}
+
+export class BodyEmitter {
+  readonly #facts: ModuleFacts;
+  readonly #plan: ModulePlan;
+  readonly #layout: Layout;
+  readonly #scan: FunctionScanner;
+  readonly #out: ByteWriter;
+  readonly #bytes: Uint8Array;
+  #twin: TwinTarget | null = null;
+  #labels: OpenLabel[] = [];
+  /** Labels open in the output. */
+  #level = 0;
+  /** Everything before this offset was copied or left out. */
+  #copied = 0;
+  /** Where the last stretch of dead code ended. */
+  #deadTo = -1;
+  #end = 0;
+  #site = 0;
+  #loop = 0;
+  #push = 0;
+  /** Offsets in the output of branches that are hardly ever taken, of the body written last. */
+  readonly coldBranches: number[] = [];
+
+  constructor(
+    facts: ModuleFacts,
+    plan: ModulePlan,
+    layout: Layout,
+    scan: FunctionScanner,
+    out: ByteWriter,
+  ) {
+    this.#facts = facts;
+    this.#plan = plan;
+    this.#layout = layout;
+    this.#scan = scan;
+    this.#out = out;
+    this.#bytes = facts.module.bytes;
+  }
+
+  /** Writes the body of a function that may be captured; the scanner has just scanned it. */
+  captured(): void {
+    const scan = this.#scan;
+    const type = this.#facts.functionType[scan.func]!;
+    this.#begin(scan.func, null);
+    this.#writeLocals(this.#facts.typeParams[type]!.length);
+    this.#openWrapper(type);
+    if (scan.siteKinds.length > 0 && scan.siteKinds.at(0) === SITE_ENTRY) this.#pollOnce();
+    this.#copied = scan.codeAt;
+    this.#walk(scan.codeAt, 0);
+    this.#closeWrapper();
+  }
+
+  /** Writes the body of a function that never is on a captured stack: only some instructions change. */
+  plain(func: number): void {
+    this.#begin(func, null);
+    const start = this.#facts.module.bodyStart[func - this.#facts.importedFunctions]!;
+    this.#copied = start;
+    // The scanner's findings are another function's.
+    this.#push = Number.POSITIVE_INFINITY;
+    this.#openLabel();
+    this.#walk(skipLocals(this.#bytes, start), 0);
+    this.#out.u8(OP.end);
+  }
+
+  /** Writes a function `[] → results` that goes on at `site`; the scanner has just scanned it for that. */
+  twin(site: SiteSnapshot, target: TwinTarget): void {
+    const scan = this.#scan;
+    const out = this.#out;
+    this.#begin(scan.func, target);
+    this.#writeLocals(0);
+    writeLoads(
+      out,
+      LOCALS,
+      this.#savedLocals(),
+      () => this.#call(target.word),
+      () => this.#call(target.ref),
+    );
+    this.#openWrapper(this.#facts.functionType[scan.func]!);
+    let height = 0;
+    for (const entry of site.path) {
+      this.#pushSpills(site.stack, height, entry.base);
+      height = entry.base;
+      this.#openBlock(entry.results);
+      const isLoop = entry.opClass === kind.LOOP;
+      if (isLoop) this.#openBlock(entry.params);
+      this.#labels.push({
+        level: this.#level - 1,
+        mined: false,
+        onPath: true,
+        pathLoop: isLoop ? entry.at : -1,
+      });
+    }
+    this.#pushSpills(site.stack, height, site.stack.length);
+    this.#call(target.next);
+    out.u8(OP.call_indirect);
+    out.u32(target.resultType(site.results));
+    out.u32(target.twins);
+    if (site.siteKind === SITE_LOOP) {
+      // The loop is written whole and polls at its head: give back what that will charge.
+      this.#seek(site.site, site.at, false);
+      if (scan.loopMined.at(this.#loop)) this.#setCounter(CHUNK);
+      else this.#refund();
+    } else {
+      this.#seek(site.site + 1, site.next, true);
+    }
+    this.#copied = site.next;
+    this.#walk(site.next, 0);
+    this.#closeWrapper();
+  }
+
+  #begin(func: number, twin: TwinTarget | null): void {
+    this.#twin = twin;
+    this.#labels = [];
+    this.#level = 0;
+    this.#site = 0;
+    this.#loop = 0;
+    this.#push = 0;
+    this.#deadTo = -1;
+    this.#end = this.#facts.module.bodyEnd[func - this.#facts.importedFunctions]!;
+    this.coldBranches.length = 0;
+  }
+
+  /** Sets the cursors to site number `site`, and to the values pushed behind `offset`. */
+  #seek(site: number, offset: number, withOffset: boolean): void {
+    const { pushAt, siteKinds } = this.#scan;
+    this.#site = site;
+    this.#loop = 0;
+    for (let i = 0; i < site; i++) if (siteKinds.at(i) === SITE_LOOP) this.#loop++;
+    let low = 0;
+    let high = pushAt.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (pushAt.at(middle) < offset || (!withOffset && pushAt.at(middle) === offset)) {
+        low = middle + 1;
+      } else high = middle;
+    }
+    this.#push = low;
+  }
+
+  // — the wrapper —
+
+  #writeLocals(params: number): void {
+    const scan = this.#scan;
+    const out = this.#out;
+    const runs: { type: number; count: number }[] = [];
+    const add = (type: number): void => {
+      const last = runs[runs.length - 1];
+      if (last?.type === type) last.count++;
+      else runs.push({ type, count: 1 });
+    };
+    for (let i = params; i < scan.declared; i++) add(scan.localTypes.at(i));
+    for (let i = scan.declared; i < scan.spillBase; i++) add(I32);
+    for (let i = 0; i < scan.spillTypes.length; i++) add(scan.spillTypes.at(i));
+    out.u32(runs.length);
+    for (const { type, count } of runs) {
+      out.u32(count);
+      out.u8(type);
+    }
+  }
+
+  #openWrapper(type: number): void {
+    const out = this.#out;
+    out.u8(OP.block);
+    out.u8(EMPTY_BLOCK);
+    out.u8(OP.try_table);
+    this.#blockType(this.#facts.typeResults[type]!, this.#layout.resultBlock.get(type));
+    out.u32(1);
+    out.u8(0);
+    out.u32(this.#layout.tag);
+    out.u32(0);
+    this.#level = 1;
+    this.#openLabel();
+  }
+
+  #closeWrapper(): void {
+    const out = this.#out;
+    out.u8(OP.end);
+    out.u8(OP.return);
+    out.u8(OP.end);
+    out.u8(OP.i32_const);
+    out.s32(this.#scan.func);
+    this.#localGet(this.#scan.siteLocal);
+    callHost(out, this.#layout, SLOT.begin, BASE_TYPE.begin);
+    writeSaves(out, this.#layout, LOCALS, this.#savedLocals());
+    out.u8(OP.throw);
+    out.u32(this.#layout.tag);
+    out.u8(OP.end);
+  }
+
+  /** What a frame holds: the declared locals and the spills. */
+  #savedLocals(): Variable[] {
+    const scan = this.#scan;
+    const saved: Variable[] = [];
+    for (let index = 0; index < scan.declared; index++) {
+      saved.push({ index, type: scan.localTypes.at(index) });
+    }
+    for (let i = 0; i < scan.spillTypes.length; i++) {
+      saved.push({ index: scan.spillBase + i, type: scan.spillTypes.at(i) });
+    }
+    return saved;
+  }
+
+  // — the walk —
+
+  /** Writes from `from` until only `open` labels are left; returns the offset behind the last `end`. */
+  #walk(from: number, open: number): number {
+    const bytes = this.#bytes;
+    const { pushAt } = this.#scan;
+    let at = from;
+    while (at < this.#end) {
+      if (this.#push < pushAt.length && pushAt.at(this.#push) <= at) this.#spill(at);
+      const start = at;
+      let op = bytes[at++]!;
+      if (op >= 0xfb) {
+        op = PREFIX_BASE[op as keyof typeof PREFIX_BASE] + readU32At(bytes, at);
+        at = skipLeb(bytes, at);
+      }
+      const next = skipImmediates(op, bytes, at);
+      const opClass = kind.CLASS[op]!;
+      at = opClass === kind.PLAIN ? next : this.#special(op, opClass, start, at, next);
+      if (opClass === kind.END && this.#labels.length === open) return at;
+    }
+    return at;
+  }
+
+  /** Writes an instruction that may change; returns where to go on. */
+  #special(op: number, opClass: number, start: number, at: number, next: number): number {
+    const bytes = this.#bytes;
+    switch (opClass) {
+      case kind.BLOCK:
+      case kind.IF:
+        this.#openLabel();
+        return next;
+      case kind.LOOP:
+        this.#loopHead(start, next);
+        return next;
+      case kind.ELSE:
+        return this.#labels[this.#labels.length - 1]!.onPath ? this.#skipElse(start, next) : next;
+      case kind.END:
+        this.#closeLabel(start, next);
+        return next;
+      case kind.BR:
+        this.#branch(readU32At(bytes, at), start, next, false);
+        return this.#skipDead(next);
+      case kind.BR_IF:
+        this.#branch(readU32At(bytes, at), start, next, true);
+        return next;
+      case kind.BR_TABLE:
+        this.#branchTable(at, start, next);
+        return this.#skipDead(next);
+      case kind.RETURN:
+      case kind.UNREACHABLE:
+      case kind.RETURN_CALL_INDIRECT:
+        return this.#skipDead(next);
+      case kind.RETURN_CALL:
+        this.#mapCall(op, readU32At(bytes, at), start, next);
+        return this.#skipDead(next);
+      case kind.CALL: {
+        const callee = readU32At(bytes, at);
+        if (isCaptured(this.#plan, callee)) this.#setSite(start);
+        this.#mapCall(op, callee, start, next);
+        return next;
+      }
+      case kind.CALL_INDIRECT:
+        this.#setSite(start);
+        return next;
+      case kind.REF_FUNC:
+        if (this.#twin !== null) this.#functionReference(readU32At(bytes, at), start, next);
+        return next;
+      case kind.MEMORY_GROW:
+      case kind.TABLE_GROW:
+      case kind.DATA_DROP:
+      case kind.ELEM_DROP:
+        this.#helper(helperKey(opClass, readU32At(bytes, at), 0), start, next);
+        return next;
+      case kind.MEMORY_INIT:
+      case kind.TABLE_INIT: {
+        const second = readU32At(bytes, skipLeb(bytes, at));
+        this.#helper(helperKey(opClass, readU32At(bytes, at), second), start, next);
+        return next;
+      }
+      default:
+        return next;
+    }
+  }
+
+  /** Copies everything up to `offset`, and says that the source is dealt with up to `next`. */
+  #flush(offset: number, next = offset): void {
+    if (offset > this.#copied) this.#out.range(this.#bytes, this.#copied, offset);
+    this.#copied = next;
+  }
+
+  #skipDead(from: number): number {
+    const to = skipDead(this.#bytes, from, this.#end);
+    this.#flush(from, to);
+    this.#deadTo = to;
+    return to;
+  }
+
+  // — labels —
+
+  #openLabel(): void {
+    this.#labels.push({ level: this.#level++, mined: false, onPath: false, pathLoop: -1 });
+  }
+
+  #loopHead(start: number, next: number): void {
+    const site = this.#site++;
+    if (this.#scan.loopMined.at(this.#loop++) === 0) {
+      this.#openLabel();
+      this.#flush(next);
+      this.#spill(next);
+      this.#poll(site, false);
+      return;
+    }
+    this.#flush(start);
+    this.#setCounter(CHUNK - 1);
+    this.#out.range(this.#bytes, start, next);
+    this.#poll(site, true);
+    this.#setCounter(CHUNK);
+    this.#labels.push({ level: this.#level + 1, mined: true, onPath: false, pathLoop: -1 });
+    this.#level += 2;
+  }
+
+  #closeLabel(start: number, next: number): void {
+    const out = this.#out;
+    const { mined, pathLoop } = this.#labels.pop()!;
+    if (this.#labels.length === 0) {
+      this.#flush(start, next);
+      return;
+    }
+    this.#level--;
+    if (mined) {
+      this.#flush(next);
+      out.u8(OP.end);
+      this.#level--;
+    } else if (pathLoop >= 0) {
+      this.#flush(start);
+      if (this.#deadTo !== start) {
+        out.u8(OP.br);
+        out.u8(1);
+      }
+      out.u8(OP.end);
+      this.#writeLoopAgain(pathLoop);
+      out.u8(OP.end);
+      this.#level--;
+    }
+  }
+
+  /** The loop around a twin's site, as the module has it, behind the rest of its first iteration. */
+  #writeLoopAgain(loopAt: number): void {
+    const { siteAt, siteKinds } = this.#scan;
+    let site = 0;
+    while (siteAt.at(site) !== loopAt || siteKinds.at(site) !== SITE_LOOP) site++;
+    this.#seek(site, loopAt, false);
+    this.#copied = loopAt;
+    const behind = this.#walk(loopAt, this.#labels.length);
+    this.#flush(behind);
+  }
+
+  /** In a twin that goes on inside the first arm of an `if`: the other arm can't be reached any more. */
+  #skipElse(start: number, next: number): number {
+    const { siteAt } = this.#scan;
+    const end = skipDead(this.#bytes, next, this.#end);
+    this.#flush(start, end);
+    let site = this.#site;
+    while (site < siteAt.length && siteAt.at(site) < end) site++;
+    this.#seek(site, end, false);
+    return end;
+  }
+
+  #depthOf(level: number): number {
+    return this.#level - 1 - level;
+  }
+
+  #labelAt(depth: number): OpenLabel {
+    return this.#labels[this.#labels.length - 1 - depth]!;
+  }
+
+  #branch(depth: number, start: number, next: number, conditional: boolean): void {
+    const out = this.#out;
+    const label = this.#labelAt(depth);
+    const inner = this.#depthOf(label.level);
+    if (!label.mined) {
+      if (inner === depth) return;
+      this.#flush(start, next);
+      out.u8(conditional ? OP.br_if : OP.br);
+      out.u32(inner);
+      return;
+    }
+    this.#flush(start, next);
+    if (conditional) {
+      out.u8(OP.if);
+      out.u8(EMPTY_BLOCK);
+    }
+    const more = conditional ? 1 : 0;
+    const counter = this.#scan.counterLocal;
+    this.#localGet(counter);
+    out.u8(OP.i32_const);
+    out.u8(1);
+    out.u8(OP.i32_sub);
+    out.u8(OP.local_tee);
+    out.u32(counter);
+    out.u8(OP.br_if);
+    out.u32(inner + more);
+    out.u8(OP.br);
+    out.u32(inner + 1 + more);
+    if (conditional) out.u8(OP.end);
+  }
+
+  /** A branch back among many goes to the outer loop at once: rare, and right all the same. */
+  #branchTable(at: number, start: number, next: number): void {
+    const bytes = this.#bytes;
+    const out = this.#out;
+    this.#flush(start, next);
+    const count = readU32At(bytes, at);
+    out.u8(OP.br_table);
+    out.u32(count);
+    let from = skipLeb(bytes, at);
+    for (let i = 0; i <= count; i++) {
+      const label = this.#labelAt(readU32At(bytes, from));
+      out.u32(this.#depthOf(label.mined ? label.level - 1 : label.level));
+      from = skipLeb(bytes, from);
+    }
+  }
+
+  // — polls, sites, spills —
+
+  #pollOnce(): void {
+    this.#poll(this.#site++, false);
+  }
+
+  #poll(site: number, mined: boolean): void {
+    const out = this.#out;
+    const { siteLocal, counterLocal } = this.#scan;
+    const fuel = this.#layout.firstGlobal + GLOBAL.fuel;
+    out.u8(OP.global_get);
+    out.u32(fuel);
+    if (mined) {
+      this.#localGet(counterLocal);
+      out.u8(OP.i32_add);
+    }
+    out.u8(OP.i32_const);
+    out.s32(mined ? CHUNK : 1);
+    out.u8(OP.i32_sub);
+    out.u8(OP.local_tee);
+    out.u32(siteLocal);
+    out.u8(OP.global_set);
+    out.u32(fuel);
+    this.#localGet(siteLocal);
+    out.u8(OP.i32_const);
+    out.u8(0);
+    out.u8(OP.i32_lt_s);
+    this.coldBranches.push(out.length);
+    out.u8(OP.if);
+    out.u8(EMPTY_BLOCK);
+    this.#writeSite(site);
+    this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.poll));
+    out.u8(OP.end);
+  }
+
+  #refund(): void {
+    const out = this.#out;
+    const fuel = this.#layout.firstGlobal + GLOBAL.fuel;
+    out.u8(OP.global_get);
+    out.u32(fuel);
+    out.u8(OP.i32_const);
+    out.u8(1);
+    out.u8(OP.i32_add);
+    out.u8(OP.global_set);
+    out.u32(fuel);
+  }
+
+  #setCounter(value: number): void {
+    this.#out.u8(OP.i32_const);
+    this.#out.s32(value);
+    this.#out.u8(OP.local_set);
+    this.#out.u32(this.#scan.counterLocal);
+  }
+
+  #setSite(start: number): void {
+    this.#flush(start);
+    this.#writeSite(this.#site++);
+  }
+
+  #writeSite(site: number): void {
+    this.#out.u8(OP.i32_const);
+    this.#out.s32(site);
+    this.#out.u8(OP.local_set);
+    this.#out.u32(this.#scan.siteLocal);
+  }
+
+  /** Keeps the values pushed just before `offset` that a site needs; they stay on the stack. */
+  #spill(offset: number): void {
+    const { pushAt, pushSpilled, pushHeight, pushType } = this.#scan;
+    const out = this.#out;
+    let first = -1;
+    let push = this.#push;
+    for (; push < pushAt.length && pushAt.at(push) <= offset; push++) {
+      if (first < 0 && pushSpilled.at(push)) first = push;
+    }
+    this.#push = push;
+    if (first < 0) return;
+    this.#flush(offset);
+    const local = (at: number): number => this.#scan.spillLocal(pushHeight.at(at), pushType.at(at));
+    if (first === push - 1) {
+      out.u8(OP.local_tee);
+      out.u32(local(first));
+      return;
+    }
+    for (let at = push - 1; at >= first; at--) {
+      out.u8(OP.local_set);
+      out.u32(local(at));
+    }
+    for (let at = first; at < push; at++) this.#localGet(local(at));
+  }
+
+  #pushSpills(stack: Uint8Array, from: number, to: number): void {
+    for (let height = from; height < to; height++) {
+      this.#localGet(this.#scan.spillLocal(height, stack[height]!));
+    }
+  }
+
+  // — instructions —
+
+  #localGet(local: number): void {
+    this.#out.u8(OP.local_get);
+    this.#out.u32(local);
+  }
+
+  #call(func: number): void {
+    this.#out.u8(OP.call);
+    this.#out.u32(func);
+  }
+
+  #mapFunction(func: number): number {
+    return this.#twin === null ? func : this.#twin.mapFunction(func);
+  }
+
+  /** A call keeps its bytes in the module; in a twin the callee has another index. */
+  #mapCall(op: number, callee: number, start: number, next: number): void {
+    if (this.#twin === null) return;
+    this.#flush(start, next);
+    this.#out.u8(op);
+    this.#out.u32(this.#twin.mapFunction(callee));
+  }
+
+  /** `ref.func` in a twin: the same reference as in the module, so that they compare equal. */
+  #functionReference(func: number, start: number, next: number): void {
+    this.#flush(start, next);
+    this.#out.u8(OP.i32_const);
+    this.#out.s32(func);
+    this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.reference));
+  }
+
+  #helper(key: number, start: number, next: number): void {
+    this.#flush(start, next);
+    const helper = this.#layout.helperOf.get(key)!;
+    this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.helpers + helper));
+  }
+
+  /** A block type for these results. `known`: its index in the module when there are several. */
+  #blockType(results: Uint8Array, known?: number): void {
+    if (results.length === 0) this.#out.u8(EMPTY_BLOCK);
+    else if (results.length === 1) this.#out.u8(results[0]!);
+    else this.#out.s32(this.#twin === null ? known! : this.#twin.resultType(results));
+  }
+
+  #openBlock(results: Uint8Array): void {
+    this.#out.u8(OP.block);
+    this.#blockType(results);
+    this.#level++;
+  }
+}

@@ -1,0 +1,615 @@
+/**
+ * The first pass over a function body: what has to be inserted, and where.
+ *
+ * It walks the body once with two stacks, of values and of labels, both typed arrays. It finds
+ *   - the *sites*: places where the function may be captured: its entry poll, the polls of its loops,
+ *     and its calls that can reach the host;
+ *   - the *spills*: values that lie on the operand stack beneath a site. They are lost when the stack is
+ *     unwound, so each is also kept in a local from the moment it is produced;
+ *   - which loops are *strip-mined*: innermost, without sites, without parameters. Such a loop becomes
+ *     two, and only the outer one polls.
+ *
+ * Invariants:
+ * 1. Everything found depends on the body and the plan alone, so a later run finds the same.
+ * 2. Sites are numbered in the order of their offsets, from 0.
+ * 3. A spill local belongs to one (stack height, type); two live values never share one.
+ * 4. Code that can't be reached is not looked at; the second pass leaves it out.
+ *
+ * The scanner's arrays are used again for the next function: read them before the next `scan`.
+ */
+import { HostError } from '../fault/host-error.ts';
+import { skipImmediates } from '../wasm/decode.ts';
+import { featureOf, IMMEDIATE, opcodeName, POPS, PREFIX_BASE, PUSH } from '../wasm/opcodes.ts';
+import { EMPTY_BLOCK, F32, F64, FUNCREF, I32, I64, V128 } from '../wasm/value-type.ts';
+import { isCarried } from './frame-words.ts';
+import { GrowingU8, GrowingU32 } from './growing-array.ts';
+import type { ModuleFacts } from './module-facts.ts';
+import * as kind from './op-class.ts';
+import { isCaptured, type ModulePlan, pollsAtEntry } from './plan.ts';
+
+const NO_TYPES = new Uint8Array(0);
+const ONE_TYPE = new Map(
+  [I32, I64, F32, F64, V128, FUNCREF, 0x6f].map((t) => [t, Uint8Array.of(t)]),
+);
+
+export const SITE_ENTRY = 0;
+export const SITE_LOOP = 1;
+export const SITE_CALL = 2;
+
+/** Locals beyond this many are refused by V8. */
+const MAX_LOCALS = 50_000;
+
+/** Where the body stood when the walk passed one site: what a twin needs to enter it there. */
+export interface SiteSnapshot {
+  readonly site: number;
+  readonly siteKind: number;
+  /** Offset of the call, of the `loop`, or of the body's first instruction. */
+  readonly at: number;
+  /** Offset behind the instruction; for a poll the same as `at`. */
+  readonly next: number;
+  /** Types of the values beneath the call's arguments, bottom first. */
+  readonly stack: Uint8Array;
+  /** Enclosing constructs, outermost first, without the function itself. */
+  readonly path: readonly PathEntry[];
+  /** What the call leaves; empty for a poll. */
+  readonly results: Uint8Array;
+}
+
+export interface PathEntry {
+  readonly opClass: number;
+  /** Offset of the construct's opcode. */
+  readonly at: number;
+  /** Height of the value stack beneath the construct's parameters. */
+  readonly base: number;
+  readonly params: Uint8Array;
+  readonly results: Uint8Array;
+}
+
+export class FunctionScanner {
+  readonly #facts: ModuleFacts;
+  readonly #plan: ModulePlan;
+  readonly #bytes: Uint8Array;
+
+  /** Of the function scanned last. */
+  func = 0;
+  /** Offset of the first instruction. */
+  codeAt = 0;
+  /** Parameters and declared locals; the site's local follows, then the counter's if there is one. */
+  declared = 0;
+  mines = false;
+  readonly localTypes = new GrowingU8(256);
+  readonly siteAt = new GrowingU32(256);
+  readonly siteKinds = new GrowingU8(256);
+  /** By order of opening: 1 where the loop is strip-mined. Dead loops are not counted. */
+  readonly loopMined = new GrowingU8(64);
+  /** Types of the spill locals, in the order of their locals. */
+  readonly spillTypes = new GrowingU8(64);
+  /** Every value pushed: behind which offset, at which height, of which type, spilled or not. */
+  readonly pushAt = new GrowingU32(4096);
+  readonly pushHeight = new GrowingU32(4096);
+  readonly pushType = new GrowingU8(4096);
+  readonly pushSpilled = new GrowingU8(4096);
+  snapshot: SiteSnapshot | null = null;
+
+  readonly #spillOf = new Map<number, number>();
+  #stackTypes = new Uint8Array(1024);
+  #stackPush = new Uint32Array(1024);
+  #height = 0;
+  /** Everything beneath this height is spilled already. */
+  #spilledTo = 0;
+  #labels: Label[] = [];
+  #depth = 0;
+  #at = 0;
+  #wanted = -1;
+
+  constructor(facts: ModuleFacts, plan: ModulePlan) {
+    this.#facts = facts;
+    this.#plan = plan;
+    this.#bytes = facts.module.bytes;
+  }
+
+  get siteLocal(): number {
+    return this.declared;
+  }
+
+  get counterLocal(): number {
+    return this.declared + 1;
+  }
+
+  get spillBase(): number {
+    return this.declared + (this.mines ? 2 : 1);
+  }
+
+  /** The spill local of the value at `height`; it exists when any site has such a value beneath it. */
+  spillLocal(height: number, type: number): number {
+    return this.spillBase + this.#spillOf.get(height * 256 + type)!;
+  }
+
+  /** Walks defined or imported-index `func`; with `wanted`, also notes where site number `wanted` stands. */
+  scan(func: number, wanted = -1): void {
+    const facts = this.#facts;
+    const index = func - facts.importedFunctions;
+    this.func = func;
+    this.#wanted = wanted;
+    this.snapshot = null;
+    this.mines = false;
+    this.siteAt.length = 0;
+    this.siteKinds.length = 0;
+    this.loopMined.length = 0;
+    this.spillTypes.length = 0;
+    this.pushAt.length = 0;
+    this.pushHeight.length = 0;
+    this.pushType.length = 0;
+    this.pushSpilled.length = 0;
+    this.#spillOf.clear();
+    this.#height = 0;
+    this.#spilledTo = 0;
+    this.#depth = 0;
+    this.#at = facts.module.bodyStart[index]!;
+    this.#readLocals(func);
+    this.codeAt = this.#at;
+    const results = facts.typeResults[facts.functionType[func]!]!;
+    this.#open(kind.BLOCK, this.#at, NO_TYPES, results);
+    if (pollsAtEntry(this.#plan, func)) this.#site(SITE_ENTRY, this.#at, this.#at, NO_TYPES);
+    this.#walk(facts.module.bodyEnd[index]!);
+  }
+
+  #readLocals(func: number): void {
+    const types = this.localTypes;
+    types.length = 0;
+    const params = this.#facts.typeParams[this.#facts.functionType[func]!]!;
+    for (const type of params) types.push(type);
+    const groups = this.#u32();
+    for (let group = 0; group < groups; group++) {
+      const count = this.#u32();
+      const type = this.#bytes[this.#at++]!;
+      if (!isCarried(type))
+        throw this.#refused('values of reference types beyond funcref and externref', this.#at - 1);
+      if (types.length + count > MAX_LOCALS) throw this.#invalid('has too many locals', this.#at);
+      for (let i = 0; i < count; i++) types.push(type);
+    }
+    this.declared = types.length;
+  }
+
+  #walk(end: number): void {
+    const bytes = this.#bytes;
+    while (this.#at < end) {
+      const start = this.#at;
+      let op = bytes[this.#at++]!;
+      if (op >= 0xfb) op = this.#prefixed(op, start);
+      const opClass = kind.CLASS[op]!;
+      if (opClass === kind.PLAIN) {
+        this.#at = skipImmediates(op, bytes, this.#at);
+        this.#pop(POPS[op]!);
+        if (PUSH[op] !== 0) this.#push(PUSH[op]!);
+        continue;
+      }
+      switch (opClass) {
+        case kind.LOCAL_GET:
+          this.#push(this.localTypes.at(this.#u32()));
+          break;
+        case kind.LOCAL_SET:
+        case kind.GLOBAL_SET:
+          this.#u32();
+          this.#pop(1);
+          break;
+        case kind.LOCAL_TEE:
+          this.#u32();
+          this.#replaceTop();
+          break;
+        case kind.GLOBAL_GET:
+          this.#push(this.#facts.globalType[this.#u32()]!);
+          break;
+        case kind.BLOCK:
+          this.#enter(opClass, start);
+          break;
+        case kind.IF:
+          this.#pop(1);
+          this.#enter(opClass, start);
+          break;
+        case kind.LOOP:
+          this.#enterLoop(start);
+          break;
+        case kind.ELSE:
+          this.#else();
+          break;
+        case kind.END:
+          this.#end();
+          if (this.#depth === 0) return;
+          break;
+        case kind.BR:
+          this.#u32();
+          this.#dead(end);
+          break;
+        case kind.BR_IF:
+          this.#u32();
+          this.#pop(1);
+          break;
+        case kind.BR_TABLE:
+          this.#at = skipImmediates(op, bytes, this.#at);
+          this.#dead(end);
+          break;
+        case kind.RETURN:
+        case kind.UNREACHABLE:
+          this.#dead(end);
+          break;
+        case kind.RETURN_CALL:
+        case kind.RETURN_CALL_INDIRECT:
+          this.#at = skipImmediates(op, bytes, this.#at);
+          this.#dead(end);
+          break;
+        case kind.CALL: {
+          const callee = this.#u32();
+          this.#call(this.#facts.functionType[callee]!, start, isCaptured(this.#plan, callee));
+          break;
+        }
+        case kind.CALL_INDIRECT: {
+          const type = this.#u32();
+          this.#u32();
+          this.#pop(1);
+          this.#call(type, start, true);
+          break;
+        }
+        case kind.DROP:
+          this.#pop(1);
+          break;
+        case kind.SELECT: {
+          const type = this.#stackTypes[this.#height - 2]!;
+          this.#pop(3);
+          this.#push(type);
+          break;
+        }
+        default:
+          this.#rare(op, opClass, start);
+      }
+    }
+    throw this.#invalid('has no end', end);
+  }
+
+  #rare(op: number, opClass: number, start: number): void {
+    const bytes = this.#bytes;
+    switch (opClass) {
+      case kind.SELECT_TYPED: {
+        this.#u32();
+        const type = bytes[this.#at++]!;
+        this.#pop(3);
+        this.#push(type);
+        return;
+      }
+      case kind.REF_NULL: {
+        const type = bytes[this.#at++]!;
+        if (!isCarried(type)) throw this.#refused(featureOf(op), start);
+        this.#push(type);
+        return;
+      }
+      case kind.REF_IS_NULL:
+        this.#pop(1);
+        this.#push(I32);
+        return;
+      case kind.REF_FUNC:
+        this.#u32();
+        this.#push(FUNCREF);
+        return;
+      case kind.TABLE_GET: {
+        const table = this.#u32();
+        this.#pop(1);
+        this.#push(this.#facts.tableType[table]!);
+        return;
+      }
+      case kind.TABLE_SET:
+        this.#u32();
+        this.#pop(2);
+        return;
+      case kind.TABLE_SIZE:
+        this.#push(this.#facts.table64[this.#u32()] ? I64 : I32);
+        return;
+      case kind.TABLE_GROW:
+        this.#pop(2);
+        this.#push(this.#facts.table64[this.#u32()] ? I64 : I32);
+        return;
+      case kind.TABLE_FILL:
+        this.#u32();
+        this.#pop(3);
+        return;
+      case kind.MEMORY_SIZE:
+        this.#push(this.#facts.memory64[this.#u32()] ? I64 : I32);
+        return;
+      case kind.MEMORY_GROW:
+        this.#pop(1);
+        this.#push(this.#facts.memory64[this.#u32()] ? I64 : I32);
+        return;
+      case kind.MEMORY_INIT:
+      case kind.TABLE_INIT:
+      case kind.TABLE_COPY:
+        this.#at = skipImmediates(op, bytes, this.#at);
+        this.#pop(3);
+        return;
+      case kind.DATA_DROP:
+      case kind.ELEM_DROP:
+        this.#u32();
+        return;
+      case kind.REFUSED:
+        throw this.#refused(featureOf(op), start);
+      default:
+        throw this.#invalid(`has ${opcodeName(op)}`, start);
+    }
+  }
+
+  // — values —
+
+  #push(type: number): void {
+    const height = this.#height;
+    if (height === this.#stackTypes.length) this.#growStack();
+    this.#stackTypes[height] = type;
+    this.#stackPush[height] = this.pushAt.length;
+    this.pushAt.push(this.#at);
+    this.pushHeight.push(height);
+    this.pushType.push(type);
+    this.pushSpilled.push(0);
+    this.#height = height + 1;
+  }
+
+  #pop(count: number): void {
+    const height = this.#height - count;
+    if (height < 0) throw this.#invalid('takes values that are not there', this.#at);
+    this.#height = height;
+    if (height < this.#spilledTo) this.#spilledTo = height;
+  }
+
+  #replaceTop(): void {
+    const type = this.#stackTypes[this.#height - 1]!;
+    this.#pop(1);
+    this.#push(type);
+  }
+
+  #growStack(): void {
+    const types = new Uint8Array(this.#stackTypes.length * 2);
+    types.set(this.#stackTypes);
+    const pushes = new Uint32Array(types.length);
+    pushes.set(this.#stackPush);
+    this.#stackTypes = types;
+    this.#stackPush = pushes;
+  }
+
+  /** Gives every value beneath `height` a spill local, together with those pushed in one go with it. */
+  #spillBeneath(height: number): void {
+    for (let at = this.#spilledTo; at < height; at++) {
+      let push = this.#stackPush[at]!;
+      const offset = this.pushAt.at(push);
+      for (; push < this.pushAt.length && this.pushAt.at(push) === offset; push++) {
+        if (this.pushSpilled.at(push)) continue;
+        this.pushSpilled.set(push, 1);
+        this.#needSpill(this.pushHeight.at(push), this.pushType.at(push));
+      }
+    }
+    if (height > this.#spilledTo) this.#spilledTo = height;
+  }
+
+  #needSpill(height: number, type: number): void {
+    const key = height * 256 + type;
+    if (this.#spillOf.has(key)) return;
+    this.#spillOf.set(key, this.spillTypes.length);
+    this.spillTypes.push(type);
+    if (this.declared + this.spillTypes.length + 2 > MAX_LOCALS) {
+      throw this.#refused('functions with more than 50,000 locals after spilling', this.#at);
+    }
+  }
+
+  // — labels —
+
+  #open(opClass: number, at: number, params: Uint8Array, results: Uint8Array): void {
+    let label = this.#labels[this.#depth];
+    if (label === undefined) {
+      label = { opClass: 0, at: 0, base: 0, params: NO_TYPES, results: NO_TYPES, loop: -1 };
+      this.#labels.push(label);
+    }
+    label.opClass = opClass;
+    label.at = at;
+    label.base = this.#height;
+    label.params = params;
+    label.results = results;
+    label.loop = -1;
+    this.#depth++;
+  }
+
+  #enter(opClass: number, start: number): void {
+    const type = this.#blockType();
+    const params = this.#blockParams(type);
+    this.#height -= params.length;
+    this.#open(opClass, start, params, this.#blockResults(type));
+    this.#height += params.length;
+  }
+
+  #enterLoop(start: number): void {
+    const type = this.#blockType();
+    const params = this.#blockParams(type);
+    const site = this.siteAt.length;
+    if (site === this.#wanted) this.#snap(SITE_LOOP, start, start, NO_TYPES);
+    this.siteAt.push(start);
+    this.siteKinds.push(SITE_LOOP);
+    this.#notInnermost();
+    this.#pop(params.length);
+    this.#open(kind.LOOP, start, params, this.#blockResults(type));
+    const label = this.#labels[this.#depth - 1]!;
+    label.loop = this.loopMined.length;
+    this.loopMined.push(params.length === 0 ? 1 : 0);
+    for (const param of params) this.#push(param);
+    this.#spillBeneath(this.#height);
+  }
+
+  /** No enclosing loop can be strip-mined once something in it is a site. */
+  #notInnermost(): void {
+    for (let depth = this.#depth - 1; depth >= 0; depth--) {
+      const { loop } = this.#labels[depth]!;
+      if (loop < 0) continue;
+      this.loopMined.set(loop, 0);
+      return;
+    }
+  }
+
+  #else(): void {
+    const label = this.#labels[this.#depth - 1]!;
+    this.#height = label.base;
+    if (this.#spilledTo > label.base) this.#spilledTo = label.base;
+    label.opClass = kind.ELSE;
+    for (const param of label.params) this.#push(param);
+  }
+
+  #end(): void {
+    const label = this.#labels[--this.#depth]!;
+    if (label.loop >= 0 && this.loopMined.at(label.loop)) this.mines = true;
+    this.#height = label.base;
+    if (this.#spilledTo > label.base) this.#spilledTo = label.base;
+    if (this.#depth === 0) return;
+    for (const result of label.results) this.#push(result);
+  }
+
+  /** Skips what can't be reached: up to the `else` or `end` of the innermost label. */
+  #dead(end: number): void {
+    this.#at = skipDead(this.#bytes, this.#at, end);
+  }
+
+  // — sites —
+
+  #call(type: number, start: number, reaches: boolean): void {
+    const params = this.#facts.typeParams[type];
+    const results = this.#facts.typeResults[type];
+    if (params === undefined || results === undefined)
+      throw this.#invalid('calls an unknown type', start);
+    this.#pop(params.length);
+    if (reaches) this.#site(SITE_CALL, start, this.#at, results);
+    for (const result of results) this.#push(result);
+  }
+
+  #site(siteKind: number, at: number, next: number, results: Uint8Array): void {
+    if (this.siteAt.length === this.#wanted) this.#snap(siteKind, at, next, results);
+    this.siteAt.push(at);
+    this.siteKinds.push(siteKind);
+    this.#notInnermost();
+    this.#spillBeneath(this.#height);
+  }
+
+  #snap(siteKind: number, at: number, next: number, results: Uint8Array): void {
+    this.snapshot = {
+      site: this.#wanted,
+      siteKind,
+      at,
+      next,
+      stack: this.#stackTypes.slice(0, this.#height),
+      path: this.#labels
+        .slice(1, this.#depth)
+        .map(({ opClass, at, base, params, results }) => ({ opClass, at, base, params, results })),
+      results,
+    };
+  }
+
+  // — immediates —
+
+  #u32(): number {
+    const bytes = this.#bytes;
+    let byte = bytes[this.#at++]!;
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    for (let shift = 7; shift < 35; shift += 7) {
+      byte = bytes[this.#at++]!;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw this.#invalid('has a number that is too long', this.#at);
+  }
+
+  #prefixed(prefix: number, start: number): number {
+    const base = PREFIX_BASE[prefix as keyof typeof PREFIX_BASE];
+    if (base === undefined) throw this.#invalid('has an unknown instruction', start);
+    const op = base + this.#u32();
+    if (IMMEDIATE[op] === undefined || op >= 0x600)
+      throw this.#invalid('has an unknown instruction', start);
+    return op;
+  }
+
+  /** A block type: a value type or 0x40 as itself, a type index as that index + 256. */
+  #blockType(): number {
+    const byte = this.#bytes[this.#at]!;
+    if (byte >= 0x40 && byte < 0x80) {
+      this.#at++;
+      return byte;
+    }
+    return 256 + this.#u32();
+  }
+
+  #blockParams(type: number): Uint8Array {
+    if (type < 256) return NO_TYPES;
+    const params = this.#facts.typeParams[type - 256];
+    if (params === undefined) throw this.#invalid('has a block of an unknown type', this.#at);
+    return params;
+  }
+
+  #blockResults(type: number): Uint8Array {
+    if (type >= 256) return this.#facts.typeResults[type - 256]!;
+    if (type === EMPTY_BLOCK) return NO_TYPES;
+    const types = ONE_TYPE.get(type);
+    if (types === undefined)
+      throw this.#refused(
+        'blocks with results of reference types beyond funcref and externref',
+        this.#at,
+      );
+    return types;
+  }
+
+  #invalid(what: string, at: number): HostError {
+    return new HostError('ERR_INVALID_MODULE', `function ${this.func} ${what}`, {
+      facts: { function: this.func, offset: at },
+    });
+  }
+
+  #refused(feature: string, at: number): HostError {
+    return new HostError(
+      'ERR_UNSUPPORTED_FEATURE',
+      `function ${this.func} uses ${feature}, which can't be carried through a checkpoint yet`,
+      {
+        facts: { feature, function: this.func, offset: at },
+        hint: 'build the program without this feature',
+      },
+    );
+  }
+}
+
+interface Label {
+  opClass: number;
+  at: number;
+  base: number;
+  params: Uint8Array;
+  results: Uint8Array;
+  /** Number of the loop, or -1. */
+  loop: number;
+}
+
+/** From behind an unconditional transfer to the `else` or `end` that closes the innermost label. */
+export function skipDead(bytes: Uint8Array, from: number, end: number): number {
+  let at = from;
+  let nested = 0;
+  while (at < end) {
+    const start = at;
+    let op = bytes[at++]!;
+    if (op >= 0xfb) {
+      const base = PREFIX_BASE[op as keyof typeof PREFIX_BASE] ?? 0;
+      let value = 0;
+      for (let shift = 0; ; shift += 7) {
+        const byte = bytes[at++]!;
+        value += (byte & 0x7f) * 2 ** shift;
+        if (byte < 0x80 || shift > 28) break;
+      }
+      op = base + value;
+    } else if (op === 0x0b || op === 0x05) {
+      if (nested === 0) return start;
+      if (op === 0x0b) nested--;
+    } else if ((op >= 0x02 && op <= 0x04) || op === 0x06 || op === 0x1f) {
+      nested++;
+    } else if (op === 0x18) {
+      // A legacy `delegate` closes its `try` as `end` would.
+      nested--;
+    }
+    at = skipImmediates(op, bytes, at);
+  }
+  return end;
+}
