@@ -1,0 +1,49 @@
+/**
+ * What the vault tells about a checkpoint: everything but its content.
+ *
+ * All of it is sealed in the checkpoint's record (`record.ts`) and authenticated before it is told.
+ */
+
+/** The software that an image belongs to. A restore needs every field equal. */
+export interface SoftwareIdentity {
+  /** Hex SHA-256 of the module as the user gave it. */
+  readonly module: string;
+  readonly instrumenter: string;
+  readonly host: string;
+  readonly imageFormat: number;
+  readonly engine: string;
+}
+
+/** By which way a request came in; a checkpoint opens only to the way that it was made by. */
+export type Entry = 'cli' | 'edge' | 'replay';
+
+/** Who asks. The owner comes from the kernel (`uid:1000`), never from the request. */
+export interface Requester {
+  readonly owner: string;
+  readonly entry: Entry;
+}
+
+export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger';
+
+export interface CheckpointInfo {
+  /** 128 random bits, 32 hex digits. */
+  readonly id: string;
+  readonly job: string;
+  /** The job's name. */
+  readonly name: string;
+  /** Counts an owner's checkpoints from 1; the highest is the last one, whatever the clock says. */
+  readonly sequence: number;
+  /** ISO 8601, UTC, milliseconds. Unique for an owner and ascending with the sequence. */
+  readonly stamp: string;
+  readonly cause: CheckpointCause;
+  readonly software: SoftwareIdentity;
+  readonly entry: Entry;
+  /** Which run of the job it was taken in. */
+  readonly run: number;
+  /** Bytes in the run's log that belong to the checkpoint's past. */
+  readonly logBytes: number;
+  /** Head and pages, before chunks were shared or compressed. */
+  readonly imageBytes: number;
+  /** What this checkpoint added to the vault's packs. */
+  readonly storedBytes: number;
+}

@@ -1,0 +1,77 @@
+/**
+ * The vault: sealed checkpoints of many owners, and the only way to them.
+ *
+ * Invariants:
+ * 1. A checkpoint exists from the commit of the transaction that names it, and after `seal` resolved it
+ *    survives any crash. A seal that failed left nothing that is ever offered.
+ * 2. Nothing that lies on disk is parsed before it is authenticated, and a changed byte is refused by name.
+ * 3. Another owner's checkpoint can't be told from one that does not exist.
+ * 4. No method gives out image content but `open`, and `open` only after owner, requester and software
+ *    have been checked, in this order.
+ */
+import type {
+  CheckpointCause,
+  CheckpointInfo,
+  Requester,
+  SoftwareIdentity,
+} from './checkpoint-info.ts';
+
+export interface SealRequest {
+  readonly requester: Requester;
+  /** The job's id. */
+  readonly job: string;
+  /** The job's name. */
+  readonly name: string;
+  readonly run: number;
+  readonly logBytes: number;
+  readonly cause: CheckpointCause;
+  readonly software: SoftwareIdentity;
+  /** Encoded image head. Neither it nor `pages` may change until the seal is over. */
+  readonly head: Uint8Array;
+  /** A whole number of 64 KiB pages. */
+  readonly pages: Uint8Array;
+}
+
+/** All conditions given have to hold; none at all means the owner's last checkpoint. */
+export interface Selector {
+  readonly name?: string;
+  readonly id?: string;
+  /** The newest stamp at or before it. */
+  readonly at?: Date;
+}
+
+export interface OpenedCheckpoint {
+  readonly info: CheckpointInfo;
+  readonly head: Uint8Array;
+  readonly pages: Uint8Array;
+}
+
+export interface Vault {
+  /**
+   * Seals an image. Resolves when it is durable. Throws ERR_DISK_FULL, ERR_IO (the operation in the
+   * facts), ERR_VAULT_BUSY, ERR_VAULT_DAMAGED; the vault is usable afterwards.
+   */
+  seal(request: SealRequest): Promise<CheckpointInfo>;
+  /** The requester's own checkpoints, newest first. */
+  list(
+    requester: Requester,
+    filter?: { readonly name?: string; readonly job?: string },
+  ): Promise<CheckpointInfo[]>;
+  /** Of the requester's own checkpoints that match, the one with the highest sequence; or null. */
+  find(requester: Requester, selector: Selector): Promise<CheckpointInfo | null>;
+  /**
+   * What `open` checks, without reading the image. Throws ERR_NO_SUCH_CHECKPOINT, ERR_OWNER_MISMATCH,
+   * ERR_REQUESTER_MISMATCH, ERR_SOFTWARE_MISMATCH, ERR_VAULT_DAMAGED.
+   */
+  check(requester: Requester, id: string, software: SoftwareIdentity): Promise<CheckpointInfo>;
+  /** The image, bit by bit as it was sealed. Throws as `check` does, and ERR_IO. */
+  open(requester: Requester, id: string, software: SoftwareIdentity): Promise<OpenedCheckpoint>;
+  /**
+   * Drops the requester's own checkpoints, all or none, and frees what only they used. Throws
+   * ERR_NO_SUCH_CHECKPOINT when one of them is not there.
+   */
+  remove(requester: Requester, ids: readonly string[]): Promise<void>;
+  /** Walks the whole ledger and checks its chain. Throws ERR_VAULT_DAMAGED where it is broken. */
+  verifyLedger(): Promise<{ readonly entries: number; readonly head: string }>;
+  close(): Promise<void>;
+}
