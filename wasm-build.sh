@@ -31,10 +31,10 @@ usage: ./wasm-build.sh [--check | --help]
 
 Builds every guest in guests/ to guests/build/, and writes guests/build/SHA256SUMS and
 guests/build/TOOLCHAIN. On Debian 12, as root, it installs what is missing; elsewhere it says what
-to install; that is also what it does with --check.
+to install.
 
-  --check   build into a temporary directory, change nothing, and compare the digests with
-            guests/build/SHA256SUMS
+  --check   build into a temporary directory, install and change nothing, and compare the digests
+            with guests/build/SHA256SUMS
   --help    this text
 
 exit status: 0 done (with --check: all digests are equal); 1 a guest does not compile; 2 wrong
@@ -79,7 +79,8 @@ require_toolchain() {
     echo "installing $missing"
     apt-get update -qq
     # shellcheck disable=SC2086 # the list is words
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
+      >/dev/null
     missing=$(missing_packages)
     [[ -z $missing ]] && return
   fi
@@ -119,8 +120,8 @@ build_wat() {
 }
 
 build_rust() {
-  "$rustc" --target wasm32-wasi --edition 2021 -D warnings -C opt-level=2 -C panic=abort -C lto=fat \
-    -C strip=debuginfo --remap-path-prefix "$PWD"=. "$1" -o "$2"
+  "$rustc" --target wasm32-wasi --edition 2021 -D warnings -C opt-level=2 -C panic=abort \
+    -C lto=fat -C strip=debuginfo --remap-path-prefix "$PWD"=. "$1" -o "$2"
 }
 
 build_all() {

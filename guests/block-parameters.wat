@@ -66,7 +66,8 @@
     drop
     drop)
 
-  (func $fibonacci_by_locals (param $n i32) (result i64) (local $a i64) (local $b i64) (local $c i64)
+  (func $fibonacci_by_locals (param $n i32) (result i64)
+    (local $a i64) (local $b i64) (local $c i64)
     (local.set $b (i64.const 1))
     (loop $again
       (local.set $c (i64.add (local.get $a) (local.get $b)))

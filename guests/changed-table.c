@@ -47,8 +47,10 @@ FUNCTION(7)
 typedef uint64_t (*function)(uint64_t);
 
 /* Volatile, so that no call is made directly. */
-static function volatile const pointers[FUNCTIONS] = {function_0, function_1, function_2, function_3,
-                                                      function_4, function_5, function_6, function_7};
+static function volatile const pointers[FUNCTIONS] = {
+    function_0, function_1, function_2, function_3,
+    function_4, function_5, function_6, function_7,
+};
 
 int main(int argc, char **argv) {
   begin();

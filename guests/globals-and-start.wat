@@ -57,7 +57,9 @@
   (func (export "_start") (local $round i32) (local $small i32) (local $large i64)
     (local.set $small (i32.const 1))
     (local.set $large (i64.const 1))
-    (call $same (i64.extend_i32_u (i32.reinterpret_f32 (global.get $single))) (i64.const 0x7fa00001))
+    (call $same
+      (i64.extend_i32_u (i32.reinterpret_f32 (global.get $single)))
+      (i64.const 0x7fa00001))
     (call $same (i64.reinterpret_f64 (global.get $wide)) (i64.const 0xfff4000000000001))
     (loop $rounds
       (call $change)

@@ -80,6 +80,7 @@ int main(int argc, char **argv) {
   free(composite);
   same("primes", found_by_program, found);
   same("checksum of the primes", sum_by_program, sum);
-  printf("%" PRIu32 " primes below %" PRIu32 " in %" PRIu64 " steps\n", found_by_program, limit, steps);
+  printf("%" PRIu32 " primes below %" PRIu32 " in %" PRIu64 " steps\n", found_by_program, limit,
+         steps);
   return ok("interpreter");
 }

@@ -63,8 +63,8 @@ int main(int argc, char **argv) {
     uint32_t found = place(1, size);
     total += found;
     if (first < size / 2) on_the_left += found;
-    printf("first queen in column %d: %" PRIu32 " solutions, %" PRIu64 " boards so far\n", first + 1,
-           found, boards);
+    printf("first queen in column %d: %" PRIu32 " solutions, %" PRIu64 " boards so far\n",
+           first + 1, found, boards);
   }
   /* The mirror image of a solution is a solution. */
   if (size % 2 == 0) same("solutions on the left half", on_the_left * 2, total);

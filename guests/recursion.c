@@ -14,7 +14,7 @@ static uint32_t depth_max;
 static volatile uint32_t salt = 7;
 
 static CALL uint32_t small_of(uint32_t depth) { return depth * 2654435761u + salt; }
-static CALL uint64_t large_of(uint32_t depth) { return mix(depth, UINT64_C(0xfeedfacecafe) ^ salt); }
+static CALL uint64_t large_of(uint32_t depth) { return mix(depth, ~UINT64_C(0xfeed) ^ salt); }
 static CALL float single_of(uint32_t depth) { return 1.0f / (float)(depth + salt); }
 static CALL double double_of(uint32_t depth) { return -3.0e100 / (double)(depth + salt); }
 
@@ -56,7 +56,8 @@ static CALL uint64_t odd_level(uint32_t depth, uint32_t round, const uint64_t *o
   uint64_t halves = 0;
 
   /* A call with other values waiting on the operand stack. */
-  uint64_t mark = mix(mix(small_of(depth), large), bits_of((double)single_of(depth)) ^ bits_of(wide));
+  uint64_t mark =
+      mix(mix(small_of(depth), large), bits_of((double)single_of(depth)) ^ bits_of(wide));
   for (uint32_t half = 0; half < 2; half++) {
     if (half == 1 && depth % 128 == 127 && round % 100 == 0)
       printf("round %" PRIu32 " depth %" PRIu32 "\n", round, depth);

@@ -1,12 +1,12 @@
 /*
- * floyd [N]: shortest paths between all pairs of N nodes (default 600), Floyd and Warshall's way,
+ * floyd [N]: shortest paths between all pairs of N nodes (default 720), Floyd and Warshall's way,
  * in one function that is called once. A tight innermost loop in a function that an engine never
  * replaces while it runs.
  */
 #include "kernel.h"
 
 int main(int argc, char **argv) {
-  uint32_t nodes = size_or(argc, argv, 600);
+  uint32_t nodes = size_or(argc, argv, 720);
   int32_t *distance = malloc(sizeof *distance * nodes * nodes);
   if (distance == NULL) return 2;
   uint64_t random = 1;
