@@ -54,6 +54,8 @@ export interface RunRecord {
   readonly outcome: RunOutcome | null;
   /** The newest one that this run made. */
   readonly checkpoint: RunCheckpoint | null;
+  /** Why the newest attempt to make one failed; null once one succeeds again. */
+  readonly trouble: string | null;
 }
 
 /** A job with its newest run. */

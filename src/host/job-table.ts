@@ -5,7 +5,7 @@
  * Layout (`PRAGMA user_version` is TABLE_VERSION):
  *   jobs   id, name (unique to its owner), owner, module, created_at
  *   runs   (job, number), parent (JSON), request (JSON), host and cell (JSON), socket, started_at,
- *          ended_at, outcome (JSON), checkpoint (JSON)
+ *          ended_at, outcome (JSON), checkpoint (JSON), trouble
  *
  * Invariants:
  * 1. A job has at least one run; both begin in one transaction.
@@ -45,7 +45,7 @@ const SCHEMA = `
   CREATE TABLE runs (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number INTEGER NOT NULL, parent TEXT,
     request TEXT NOT NULL, host TEXT NOT NULL, cell TEXT, socket TEXT, started_at TEXT NOT NULL,
-    ended_at TEXT, outcome TEXT, checkpoint TEXT, PRIMARY KEY (job, number)
+    ended_at TEXT, outcome TEXT, checkpoint TEXT, trouble TEXT, PRIMARY KEY (job, number)
   ) STRICT;
   PRAGMA user_version = ${TABLE_VERSION};
 `;
@@ -155,11 +155,16 @@ export class JobTable {
 
   setCheckpoint(id: string, number: number, checkpoint: RunCheckpoint): void {
     this.#change(
-      'UPDATE runs SET checkpoint = ? WHERE job = ? AND number = ?',
+      'UPDATE runs SET checkpoint = ?, trouble = NULL WHERE job = ? AND number = ?',
       JSON.stringify(checkpoint),
       id,
       number,
     );
+  }
+
+  /** Notes in one sentence why the newest checkpoint of a run came to nothing. */
+  setTrouble(id: string, number: number, trouble: string): void {
+    this.#change('UPDATE runs SET trouble = ? WHERE job = ? AND number = ?', trouble, id, number);
   }
 
   endRun(id: string, number: number, outcome: RunOutcome, endedAt: string): void {
@@ -271,6 +276,7 @@ function readRun(row: Row): RunRecord {
     endedAt: plain('ended_at'),
     outcome: json('outcome'),
     checkpoint: json('checkpoint'),
+    trouble: plain('trouble'),
   };
 }
 

@@ -1,0 +1,230 @@
+/**
+ * One run of a job from its row in the process table to its recorded outcome.
+ *
+ * Invariants:
+ * 1. Nothing is started before the run's row says who hosts it.
+ * 2. However a run ends, its outcome is recorded; only the death of this process prevents that, and
+ *    then the row says so by what it lacks.
+ */
+import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { StartMessage, Trigger } from '../cell/protocol.ts';
+import { HostError } from '../fault/host-error.ts';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import type { CellProgram } from './cell-command.ts';
+import { LOG_FD } from './cell-process.ts';
+import { type ControlServer, controlPath, serveControl } from './control-socket.ts';
+import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
+import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
+import type { JobTable } from './job-table.ts';
+import { logPath } from './log-reader.ts';
+import type { ModuleFile } from './module-file.ts';
+import type { Places } from './places.ts';
+import { identifyProcess } from './process-identity.ts';
+import { failedEnding } from './run-ending.ts';
+import type { RunRequest } from './run-request.ts';
+import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } from './supervise.ts';
+
+/** What a host works with, whichever job it hosts. */
+export interface HostTools {
+  readonly places: Places;
+  readonly table: JobTable;
+  readonly now: () => Date;
+  readonly program: CellProgram;
+  readonly instrumenter: string;
+}
+
+export interface RestorePoint {
+  readonly parent: RunParent;
+  readonly head: Uint8Array;
+  readonly pages: Uint8Array;
+}
+
+export interface HostRunOptions {
+  readonly job: JobRecord;
+  readonly request: RunRequest;
+  readonly module: ModuleFile;
+  /** null: from the beginning, as the first run of a new job. */
+  readonly restore: RestorePoint | null;
+  readonly triggers: readonly Trigger[];
+  readonly digestMemory: boolean;
+  readonly inheritStdio: boolean;
+  readonly seal: (place: SealPlace, image: PausedImage) => Promise<SealedImage>;
+  readonly onStarted: () => void;
+  readonly onTrouble: (error: HostError) => void;
+}
+
+/** Where an image comes from. */
+export interface SealPlace {
+  readonly job: JobRecord;
+  readonly run: number;
+  /** Descriptor of the run's log, to be made durable before the image; null without a log. */
+  readonly logFd: number | null;
+}
+
+export interface HostedRun {
+  readonly run: number;
+  readonly ended: Promise<HostedEnd>;
+  kill(signal: string): void;
+}
+
+export interface HostedEnd {
+  readonly outcome: RunOutcome;
+  /** Checkpoints that this run made. */
+  readonly checkpoints: number;
+}
+
+/**
+ * Starts a run. Throws ERR_JOB_EXISTS, ERR_JOB_RUNNING, ERR_NO_SUCH_DIRECTORY, ERR_DISK_FULL, ERR_IO,
+ * ERR_CELL_LOST. What goes wrong inside the cell is an ending, not an error.
+ */
+export async function hostRun(tools: HostTools, options: HostRunOptions): Promise<HostedRun> {
+  const { places, table, now } = tools;
+  const { job, request } = options;
+  checkDirectories(request);
+  const run = enter(tools, options);
+  let guest: GuestRun | null = null;
+  let control: ControlServer | null = null;
+  let logFd: number | null = null;
+  let checkpoints = 0;
+
+  let over = false;
+
+  function conclude(outcome: RunOutcome): void {
+    if (over) return;
+    over = true;
+    control?.close();
+    if (logFd !== null) closeSync(logFd);
+    table.endRun(job.id, run, outcome, now().toISOString());
+  }
+
+  try {
+    logFd = request.keepLog ? openLog(places, job.id, run) : null;
+    guest = await superviseGuest({
+      ...cellWork(tools, options, logFd),
+      program: tools.program,
+      logFd,
+      inheritStdio: options.inheritStdio,
+      timeoutMs: request.timeoutMs,
+      checkpointEveryMs: request.checkpointEveryMs,
+      seal: async (image) => {
+        checkLogBytes(logFd, image.logBytes);
+        const sealed = await options.seal({ job, run, logFd }, image);
+        checkpoints += 1;
+        table.setCheckpoint(job.id, run, { sequence: sealed.sequence, stamp: sealed.stamp });
+        return sealed;
+      },
+      onInstrumented: (made) => {
+        const key = { module: options.module.digest, instrumenter: tools.instrumenter };
+        keepInstrumented(places, key, made);
+      },
+      onStarted: options.onStarted,
+      onTrouble: (error) => {
+        table.setTrouble(job.id, run, error.message);
+        options.onTrouble(error);
+      },
+    });
+    const { cellPid, ended, checkpoint, kill } = guest;
+    const recorded = ended.then((outcome) => {
+      conclude(outcome);
+      return { outcome, checkpoints };
+    });
+    control = await serveControl(controlPath(places, job.id), async (asked) => {
+      if (asked.ask === 'checkpoint') return { ...(await checkpoint(asked.stop)) };
+      kill(asked.signal);
+      await recorded;
+      return {};
+    });
+    table.setProcesses(job.id, run, identifyProcess(cellPid), control.path);
+    return { run, kill, ended: recorded };
+  } catch (error) {
+    guest?.kill('SIGKILL');
+    if (error instanceof HostError) {
+      conclude({ ending: failedEnding(error), fuel: null, calls: null, memoryDigest: null });
+    }
+    throw error;
+  }
+}
+
+/** Writes the run's row; the job's too when it is new. */
+function enter({ table, now }: HostTools, { job, request, restore }: HostRunOptions): number {
+  const host = identifyProcess(process.pid);
+  const startedAt = now().toISOString();
+  if (restore !== null) {
+    return table.beginRun(job.id, { parent: restore.parent, request, host, startedAt });
+  }
+  table.createJob(job, { parent: null, request, host, startedAt });
+  return 1;
+}
+
+function cellWork(
+  { places, instrumenter, now }: HostTools,
+  { request, module, restore, triggers, digestMemory, inheritStdio }: HostRunOptions,
+  logFd: number | null,
+): { start: StartMessage; attachments: Uint8Array[] } {
+  const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
+  const attachments = cached === null ? [module.bytes] : [cached.bytes, cached.plan];
+  if (restore !== null) attachments.push(restore.pages);
+  return {
+    attachments,
+    start: {
+      type: 'start',
+      cached: cached !== null,
+      args: request.args,
+      env: request.env,
+      preopens: request.preopens,
+      limits: {
+        fuel: request.fuel === null ? null : BigInt(request.fuel),
+        memoryPages: request.memoryPages,
+        tableEntries: request.tableEntries,
+      },
+      invoke: request.invoke,
+      trapUnknownImports: request.trapUnknownImports,
+      restore: restore?.head ?? null,
+      triggers,
+      digestMemory,
+      logFd: logFd === null ? null : LOG_FD,
+      inheritOutput: inheritStdio,
+    },
+  };
+}
+
+function openLog(places: Places, job: string, run: number): number {
+  const path = logPath(places, job, run);
+  try {
+    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
+    return openSync(path, 'ax', 0o600);
+  } catch (error) {
+    throw ioFailure('make the log of the run', error);
+  }
+}
+
+/** Removes everything that lies in the file system for a job. */
+export function removeJobFiles(places: Places, job: string): void {
+  rmSync(join(places.jobs, job), { recursive: true, force: true });
+}
+
+/** The cell says how much of the log an image stands for; it can't be more than there is. */
+function checkLogBytes(logFd: number | null, logBytes: number): void {
+  const size = logFd === null ? 0 : fstatSync(logFd).size;
+  if (logBytes <= size) return;
+  throw new HostError('ERR_PROTOCOL', 'The cell told of more output than is in its log.', {
+    facts: { told: logBytes, there: size },
+  });
+}
+
+function checkDirectories({ preopens }: RunRequest): void {
+  for (const { hostPath } of preopens) {
+    let isDirectory = false;
+    try {
+      isDirectory = statSync(hostPath).isDirectory();
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw ioFailure(`look at ${hostPath}`, error);
+    }
+    if (isDirectory) continue;
+    throw new HostError('ERR_NO_SUCH_DIRECTORY', `There is no directory ${hostPath} to grant.`, {
+      facts: { directory: hostPath },
+    });
+  }
+}

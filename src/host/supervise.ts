@@ -1,0 +1,276 @@
+/**
+ * Watches over one run of a guest: starts its cell, asks for checkpoints, seals what comes, ends it.
+ *
+ * States: starting → running → over. The cell may end at any time and in any state; requests that are
+ * waiting then are refused.
+ *
+ * Invariants:
+ * 1. A checkpoint is acknowledged, to whoever asked and to the cell, only after `seal` resolved.
+ * 2. Images are sealed one after the other, in the order of their capture.
+ * 3. The cell gets at most what it was asked for: an image nobody asked for ends it.
+ * 4. `ended` settles once, after the process is gone and every image that arrived is sealed or refused.
+ */
+import type { CellMessage, Ending, ImageMessage, StartMessage } from '../cell/protocol.ts';
+import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
+import { type Facts, HostError } from '../fault/host-error.ts';
+import { visibleText } from '../fault/visible-text.ts';
+import type { CellProgram } from './cell-command.ts';
+import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
+import type { Instrumented } from './instrument-cache.ts';
+import type { RunOutcome } from './job-records.ts';
+import { failedEnding, type RunEnding } from './run-ending.ts';
+
+export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger';
+
+export interface PausedImage {
+  readonly head: Uint8Array;
+  readonly pages: Uint8Array;
+  readonly logBytes: number;
+  readonly cause: CheckpointCause;
+}
+
+/** What is told about a checkpoint; plain data. */
+export interface SealedImage {
+  readonly id: string;
+  readonly sequence: number;
+  readonly stamp: string;
+  readonly imageBytes: number;
+  readonly storedBytes: number;
+}
+
+export interface CheckpointDone extends SealedImage {
+  /** From the request until the guest stood still, and from then until it ran again or could. */
+  readonly reachNs: number;
+  readonly pauseNs: number;
+}
+
+export interface SuperviseOptions {
+  readonly program: CellProgram;
+  readonly start: StartMessage;
+  readonly attachments: readonly Uint8Array[];
+  readonly logFd: number | null;
+  readonly inheritStdio: boolean;
+  /** Counted from the start of the cell; null for none. */
+  readonly timeoutMs: number | null;
+  readonly checkpointEveryMs: number | null;
+  /** Rejects with a HostError when there is no checkpoint. */
+  readonly seal: (image: PausedImage) => Promise<SealedImage>;
+  readonly onInstrumented: (made: Instrumented) => void;
+  readonly onStarted: () => void;
+  /** A checkpoint that nobody waits for came to nothing. */
+  readonly onTrouble: (error: HostError) => void;
+}
+
+export interface GuestRun {
+  readonly cellPid: number;
+  readonly ended: Promise<RunOutcome>;
+  /** Captures at the next safepoint and seals. Rejects with a HostError. */
+  checkpoint(stop: boolean): Promise<CheckpointDone>;
+  /** Ends the guest at once; `signal` is what is recorded. */
+  kill(signal: string): void;
+}
+
+interface Waiting {
+  readonly request: number;
+  readonly timer: boolean;
+  readonly resolve: (done: CheckpointDone) => void;
+  readonly reject: (error: HostError) => void;
+}
+
+export async function superviseGuest(options: SuperviseOptions): Promise<GuestRun> {
+  let waiting: Waiting[] = [];
+  let requests = 0;
+  let sealing = Promise.resolve();
+  let sealsPending = 0;
+  let guestWaits = false;
+  let triggersLeft = options.start.triggers.length;
+  let started = false;
+  let told: RunOutcome | null = null;
+  let killedAs: RunEnding | null = null;
+
+  function receive(message: CellMessage, attachments: readonly Uint8Array[]): void {
+    switch (message.type) {
+      case 'instrumented': {
+        const [bytes, plan] = attachments;
+        if (bytes === undefined || plan === undefined)
+          throw protocolFault('attachments are missing');
+        options.onInstrumented({ bytes, plan });
+        return;
+      }
+      case 'started':
+        if (!started) options.onStarted();
+        started = true;
+        return;
+      case 'image':
+        admit(message);
+        sealsPending += 1;
+        sealing = sealing.then(() => sealImage(message, attachments[0] ?? new Uint8Array(0)));
+        return;
+      case 'refused': {
+        const why = visibleText(message.why);
+        settle(message.request, ({ reject }) =>
+          reject(
+            new HostError('ERR_NOT_CAPTURABLE', `The guest can't be captured now: ${why}.`, {
+              hint: 'the guest goes on; ask again later',
+            }),
+          ),
+        );
+        return;
+      }
+      case 'ended':
+        told = {
+          ending: safeEnding(message.ending),
+          fuel: String(message.fuel),
+          calls: String(message.calls),
+          memoryDigest: message.memoryDigest,
+        };
+        cell.kill();
+        return;
+      case 'failed':
+        told = untold(failedEnding(cellFailure(message)));
+        cell.kill();
+        return;
+    }
+  }
+
+  /** Throws for an image that the cell had no reason to send. */
+  function admit(message: ImageMessage): void {
+    const asked = waiting.some(({ request }) => request <= message.request);
+    if (message.cause === 'request' && !asked) throw protocolFault('nobody asked for this image');
+    if (message.cause === 'trigger' && triggersLeft-- <= 0) throw protocolFault('no such trigger');
+    if (message.cause === 'guest' && (guestWaits || !message.waits)) {
+      throw protocolFault('the guest did not wait for its checkpoint');
+    }
+    guestWaits ||= message.waits;
+  }
+
+  async function sealImage(message: ImageMessage, pages: Uint8Array): Promise<void> {
+    const { head, logBytes, image, timing } = message;
+    const answered = waiting.filter(({ request }) => request <= message.request);
+    const timerOnly = answered.length > 0 && answered.every(({ timer }) => timer);
+    const cause = message.cause === 'request' && timerOnly ? 'timer' : message.cause;
+    try {
+      const sealed = await options.seal({ head, pages, logBytes, cause });
+      const done = { ...sealed, reachNs: timing.reachNs, pauseNs: timing.captureNs };
+      settle(message.request, ({ resolve }) => resolve(done));
+      cell.send({ type: 'sealed', image, failure: null });
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      settle(message.request, ({ reject }) => reject(error));
+      if (answered.length === 0) options.onTrouble(error);
+      cell.send({ type: 'sealed', image, failure: error.message });
+    } finally {
+      if (message.waits) guestWaits = false;
+      sealsPending -= 1;
+    }
+  }
+
+  /** Answers everybody who asked with this request or an earlier one. */
+  function settle(request: number, answer: (one: Waiting) => void): void {
+    const answered = waiting.filter((one) => one.request <= request);
+    waiting = waiting.filter((one) => one.request > request);
+    for (const one of answered) answer(one);
+  }
+
+  function request(stop: boolean, timer: boolean): Promise<CheckpointDone> {
+    return new Promise((resolve, reject) => {
+      requests += 1;
+      waiting.push({ request: requests, timer, resolve, reject });
+      cell.send({ type: 'checkpoint', request: requests, stop });
+    });
+  }
+
+  function tick(): void {
+    // One at a time: a slow disk makes checkpoints rarer, not the queue longer.
+    if (!started || told !== null || sealsPending > 0 || waiting.length > 0) return;
+    request(false, true).catch((error: unknown) => {
+      if (!(error instanceof HostError)) throw error;
+      if (error.code !== 'ERR_JOB_NOT_RUNNING') options.onTrouble(error);
+    });
+  }
+
+  function kill(as: RunEnding): void {
+    killedAs ??= as;
+    cell.kill();
+  }
+
+  const { preopens, limits } = options.start;
+  const cell: CellProcess = await startCell({
+    program: options.program,
+    preopens,
+    memoryPages: limits.memoryPages,
+    logFd: options.logFd,
+    inheritStdio: options.inheritStdio,
+    onMessage: receive,
+  });
+  cell.send(options.start, options.attachments);
+  const { timeoutMs, checkpointEveryMs } = options;
+  const deadline =
+    timeoutMs === null ? undefined : setTimeout(() => kill({ kind: 'deadline' }), timeoutMs);
+  const timer = checkpointEveryMs === null ? undefined : setInterval(tick, checkpointEveryMs);
+
+  async function finish(): Promise<RunOutcome> {
+    const end = await cell.ended;
+    clearTimeout(deadline);
+    clearInterval(timer);
+    await sealing;
+    settle(requests, ({ reject }) =>
+      reject(new HostError('ERR_JOB_NOT_RUNNING', 'The job ended before it could be captured.')),
+    );
+    return told ?? untold(killedAs ?? lostEnding(end));
+  }
+
+  return {
+    cellPid: cell.pid,
+    ended: finish(),
+    checkpoint: (stop) => {
+      if (started && told === null) return request(stop, false);
+      const why = started ? 'The job is ending.' : 'The guest has not started yet.';
+      return Promise.reject(new HostError('ERR_JOB_NOT_RUNNING', why, { hint: 'ask again later' }));
+    },
+    kill: (signal) => kill({ kind: 'signal', signal, by: 'host' }),
+  };
+}
+
+function untold(ending: RunEnding): RunOutcome {
+  return { ending, fuel: null, calls: null, memoryDigest: null };
+}
+
+function protocolFault(why: string): HostError {
+  return new HostError('ERR_PROTOCOL', `The cell broke the protocol: ${why}.`);
+}
+
+function lostEnding({ status, signal, fault }: CellEnd): RunEnding {
+  if (fault !== null) return failedEnding(fault);
+  if (signal !== null) return { kind: 'signal', signal, by: 'outside' };
+  return failedEnding(
+    new HostError('ERR_CELL_LOST', 'The process of the guest ended without saying why.', {
+      facts: { status },
+    }),
+  );
+}
+
+function safeEnding(ending: Ending): Ending {
+  return ending.kind === 'trap' ? { kind: 'trap', message: visibleText(ending.message) } : ending;
+}
+
+/** The cell's words, with nothing in them that a terminal or a reader could be fooled by. */
+function cellFailure(message: Extract<CellMessage, { type: 'failed' }>): HostError {
+  const code = Object.hasOwn(ERROR_CODES, message.code)
+    ? (message.code as ErrorCode)
+    : 'ERR_PROTOCOL';
+  const facts: Facts = Object.fromEntries(
+    Object.entries(message.facts).map(([key, value]) => [
+      visibleText(key, 64),
+      typeof value === 'number' || typeof value === 'boolean' || value === null
+        ? value
+        : visibleText(
+            typeof value === 'bigint' ? String(value) : typeof value === 'string' ? value : '…',
+          ),
+    ]),
+  );
+  return new HostError(code, visibleText(message.message), {
+    facts,
+    ...(message.hint === null ? {} : { hint: visibleText(message.hint) }),
+  });
+}
