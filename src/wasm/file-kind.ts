@@ -104,14 +104,35 @@ function describe(bytes: Uint8Array): { looksLike: string; hint: string } {
   const text = textOf(bytes.subarray(0, SAMPLE_BYTES));
   if (text === undefined)
     return { looksLike: 'looks like some other binary file', hint: BUILD_HINT };
-  // The text format opens with a parenthesis, perhaps behind white space and comments.
-  if (/^(\s|;;.*\n|\(;[\s\S]*?;\))*\(\s*(module|component)\b/.test(text)) {
+  if (/^\(\s*(module|component)\b/.test(text.slice(endOfBlank(text)))) {
     return {
       looksLike: 'looks like the text format of one',
       hint: 'translate it first, with `wat2wasm` or `wasm-tools parse`',
     };
   }
   return { looksLike: 'looks like plain text', hint: BUILD_HINT };
+}
+
+/** Where white space and comments of the text format end; block comments nest. */
+function endOfBlank(text: string): number {
+  let at = 0;
+  let depth = 0;
+  while (at < text.length) {
+    const pair = text.slice(at, at + 2);
+    if (pair === '(;') depth++;
+    else if (pair === ';)' && depth > 0) depth--;
+    else if (pair === ';;' && depth === 0) {
+      const newline = text.indexOf('\n', at);
+      if (newline < 0) return text.length;
+      at = newline + 1;
+      continue;
+    } else if (depth > 0 || /\s/.test(pair.charAt(0))) {
+      at++;
+      continue;
+    } else return at;
+    at += 2;
+  }
+  return at;
 }
 
 /** The sample as a string when it is printable ASCII and white space throughout. */

@@ -7,6 +7,7 @@
  * 3. Sections other than custom ones come out in the order of `section-id.ts`; custom ones that were read
  *    keep their place between the same neighbours.
  */
+import { assert } from '../fault/assert.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { HEADER_BYTES } from './file-kind.ts';
 import type { WasmModule } from './module.ts';
@@ -47,6 +48,7 @@ export function writeModule(
 ): Uint8Array<ArrayBuffer> {
   const { bytes, sections } = module;
   const replaced = edits.sections ?? new Map<SectionId, Payload | null>();
+  assert(!replaced.has(SECTION.custom), 'custom sections are edited by name, not by number');
   const keepCustom = edits.keepCustom ?? (() => true);
   const insertions = plannedInsertions(module, edits);
   const lastOrdered = sections.findLastIndex(({ id }) => id !== SECTION.custom);

@@ -1,10 +1,11 @@
-/** Modules that other people built: read, written unchanged, and walked to the end. */
+/** Modules that other people built: read as the engine reads them, written unchanged, walked to the end. */
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readModule } from '../../src/wasm/module.ts';
 import { functionNames } from '../../src/wasm/name-section.ts';
 import { OP } from '../../src/wasm/opcodes.ts';
 import { writeModule } from '../../src/wasm/writer.ts';
+import { externalsOf } from './toolchains.ts';
 import { opcodesOf } from './walk.ts';
 
 const PACKAGES = [
@@ -27,6 +28,15 @@ describe('each module', () => {
     const bytes = readFileSync(file);
     const module = readModule(bytes);
     expect(bytes.equals(writeModule(module))).toBe(true);
+
+    const engine = externalsOf(bytes);
+    const kindOf = (kind: string) => (kind === 'func' ? 'function' : kind);
+    expect(
+      module.imports.map(({ module, name, kind }) => ({ module, name, kind: kindOf(kind) })),
+    ).toEqual(engine.imports.map(({ module, name, kind }) => ({ module, name, kind })));
+    expect(module.exports.map(({ name, kind }) => ({ name, kind: kindOf(kind) }))).toEqual(
+      engine.exports.map(({ name, kind }) => ({ name, kind })),
+    );
 
     expect(module.functions.length).toBeGreaterThan(0);
     for (let defined = 0; defined < module.functions.length; defined++) {

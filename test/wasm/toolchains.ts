@@ -45,11 +45,23 @@ export function assembleWithBinaryen(text: string): Uint8Array {
 }
 
 // The compiler's libraries in use here leave out the browser's, and WebAssembly's types stand there.
-const engine = globalThis as unknown as {
-  readonly WebAssembly: { validate(bytes: Uint8Array): boolean };
-};
+interface Engine {
+  validate(bytes: Uint8Array): boolean;
+  readonly Module: {
+    new (bytes: Uint8Array): object;
+    imports(module: object): { module: string; name: string; kind: string }[];
+    exports(module: object): { name: string; kind: string }[];
+  };
+}
+const engine = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
 
 /** Whether the engine finds the module valid. */
 export function engineAccepts(bytes: Uint8Array): boolean {
-  return engine.WebAssembly.validate(bytes);
+  return engine.validate(bytes);
+}
+
+/** What the engine says that a module imports and exports. */
+export function externalsOf(bytes: Uint8Array) {
+  const module = new engine.Module(bytes);
+  return { imports: engine.Module.imports(module), exports: engine.Module.exports(module) };
 }
