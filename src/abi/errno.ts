@@ -84,3 +84,29 @@ export const ERRNO = {
 } as const;
 
 export type Errno = (typeof ERRNO)[keyof typeof ERRNO];
+
+/** Host codes whose name is not that of the errno with an `E` before it. */
+const BY_HOST_CODE: Readonly<Record<string, Errno>> = {
+  EOPNOTSUPP: ERRNO.NOTSUP,
+  EWOULDBLOCK: ERRNO.AGAIN,
+  // Node's own refusals: an argument out of range, a path with a NUL, the permission model.
+  ERR_OUT_OF_RANGE: ERRNO.INVAL,
+  ERR_INVALID_ARG_VALUE: ERRNO.INVAL,
+  ERR_ACCESS_DENIED: ERRNO.ACCES,
+};
+
+const BY_NAME: ReadonlyMap<string, Errno> = new Map(
+  Object.entries(ERRNO).map(([name, errno]) => [`E${name}`, errno]),
+);
+
+/** The errno for the `code` of a failed host call, e.g. `ENOENT`; IO when there is none of that name. */
+export function errnoOfCode(code: string): Errno {
+  return BY_NAME.get(code) ?? BY_HOST_CODE[code] ?? ERRNO.IO;
+}
+
+/** The errno for whatever a host call threw. */
+export function errnoOf(error: unknown): Errno {
+  if (typeof error !== 'object' || error === null) return ERRNO.IO;
+  const code = (error as { readonly code?: unknown }).code;
+  return typeof code === 'string' ? errnoOfCode(code) : ERRNO.IO;
+}

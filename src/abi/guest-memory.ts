@@ -2,18 +2,23 @@
  * A guest's linear memory as the calls of WASI see it: always the current buffer, never a stale one.
  *
  * Invariants:
- * 1. `bytes` and `view` cover the memory as it is now, also after `memory.grow` detached its buffer
- *    and after a rewinding put another memory in its place.
+ * 1. `bytes` and `view` cover the memory as it is now, also after `memory.grow` detached its buffer.
  * 2. Pointers and lengths arrive as i32, possibly negative, and are read as u32. Their sum is taken in
  *    doubles, so that no range wraps.
  */
+
+/** The part of `WebAssembly.Memory` that matters here. */
+export interface MemoryLike {
+  readonly buffer: ArrayBufferLike;
+}
+
 export class GuestMemory {
-  readonly #memory: () => WebAssembly.Memory;
+  readonly #memory: () => MemoryLike;
   #bytes: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
 
   /** `memory` is asked again whenever the buffer seen last is gone or too short. */
-  constructor(memory: () => WebAssembly.Memory) {
+  constructor(memory: () => MemoryLike) {
     this.#memory = memory;
   }
 
@@ -27,7 +32,7 @@ export class GuestMemory {
     return this.#view;
   }
 
-  /** Looks at the memory anew; needed by hand only when another memory takes this one's place. */
+  /** Looks at the memory anew; to be called when another memory took the place of the one before. */
   refresh(): void {
     const buffer = this.#memory().buffer;
     if (buffer === this.#bytes.buffer && buffer.byteLength === this.#bytes.length) return;
@@ -38,8 +43,9 @@ export class GuestMemory {
   /** Whether `lengthBytes` bytes from `pointer` lie within memory. Length 0 at the very end does. */
   holds(pointer: number, lengthBytes: number): boolean {
     const end = (pointer >>> 0) + (lengthBytes >>> 0);
-    if (this.#bytes.length >= end && this.#bytes.length !== 0) return true;
-    // A shared memory grows without detaching its buffer.
+    const size = this.#bytes.length;
+    if (end <= size && size !== 0) return true;
+    // A shared memory grows without detaching its buffer, and a detached buffer has no bytes.
     this.refresh();
     return end <= this.#bytes.length;
   }

@@ -5,6 +5,9 @@
  * 1. The monotonic and the processor clock of a guest never go back, in all of its runs together.
  * 2. The time between a checkpoint and a restart does not pass on them. It does on the wall clock.
  */
+import { mapOf, wideInteger } from '../cbor/shape.ts';
+import { defineProvider, type Provider } from './provider.ts';
+
 export interface Clock {
   /** Nanoseconds since 1970-01-01T00:00Z. */
   realtimeNs(): bigint;
@@ -13,4 +16,39 @@ export interface Clock {
   /** Nanoseconds of processor time that the guest used. */
   cpuNs(): bigint;
   readonly resolutionNs: bigint;
+}
+
+/** As far as a clock may have got: beyond it, sums with a guest's timeouts would pass 64 bits. */
+const CLOCK_NS_MAX = 2n ** 62n;
+
+const ns = wideInteger(0n, CLOCK_NS_MAX);
+const clockShape = mapOf({ monotonicNs: ns, cpuNs: ns });
+
+/** The clocks of a new guest, counted from its start, and the provider that carries them on. */
+export function createGuestClock(host: Clock): {
+  readonly clock: Clock;
+  readonly provider: Provider;
+} {
+  let monotonicShiftNs = -host.monotonicNs();
+  let cpuShiftNs = -host.cpuNs();
+  const clock: Clock = {
+    realtimeNs: () => host.realtimeNs(),
+    monotonicNs: () => host.monotonicNs() + monotonicShiftNs,
+    cpuNs: () => host.cpuNs() + cpuShiftNs,
+    resolutionNs: host.resolutionNs,
+  };
+  const provider = defineProvider({
+    kind: 'clock',
+    version: 1,
+    shape: clockShape,
+    prepare: () => ({ monotonicNs: clock.monotonicNs(), cpuNs: clock.cpuNs() }),
+    commit: () => undefined,
+    abort: () => undefined,
+    rebuild: (state, { reason }) => {
+      if (reason === 'resumed' || reason === 'aborted') return;
+      monotonicShiftNs = state.monotonicNs - host.monotonicNs();
+      cpuShiftNs = state.cpuNs - host.cpuNs();
+    },
+  });
+  return { clock, provider };
 }

@@ -1,0 +1,164 @@
+/**
+ * The providers of one guest, and the order in which they are called around a checkpoint.
+ *
+ *          quiesce             rebuild
+ *   held ──────────▶ released ─────────▶ held
+ *     ▲                 │
+ *     └── (failure)     └── (failure) ──▶ lost
+ *
+ * Invariants:
+ * 1. A quiesce that fails leaves everything held, as before; if undoing fails too, the state is `lost`.
+ * 2. Nothing is called while another round is going on: a callback can't start a round itself.
+ * 3. A rebuild takes exactly one state of each provider: none is left out, none is unknown.
+ */
+import { checkShape } from '../cbor/shape.ts';
+import { assert } from '../fault/assert.ts';
+import { HostError } from '../fault/host-error.ts';
+import type { ImageProvider } from '../image/image.ts';
+import { withinDeadline } from './deadline.ts';
+import type { Provider, Reason } from './provider.ts';
+
+/** More than anybody registers; bounds the work on an image that lists them without end. */
+export const PROVIDERS_MAX = 256;
+
+export class ProviderRegistry {
+  readonly #providers: Provider[] = [];
+  #state: 'held' | 'busy' | 'released' | 'lost' = 'held';
+
+  /** Later ones may rely on earlier ones: they are quiesced first and rebuilt last. */
+  register(provider: Provider): void {
+    assert(this.#state === 'held', 'providers are registered while nothing goes on');
+    assert(this.#providers.length < PROVIDERS_MAX, 'there are not that many providers');
+    assert(
+      this.#providers.every((other) => other.kind !== provider.kind),
+      'a kind has one provider',
+    );
+    this.#providers.push(provider);
+  }
+
+  /** True when undoing failed: some resources are held, some are not, and the guest can't go on. */
+  get isLost(): boolean {
+    return this.#state === 'lost';
+  }
+
+  /**
+   * Prepares and commits every provider and gives their states in order of registration. Rejects with
+   * the first failure, after undoing what was done.
+   */
+  async quiesce(): Promise<readonly ImageProvider[]> {
+    if (this.#state !== 'held') {
+      throw new HostError('ERR_NOT_CAPTURABLE', 'A checkpoint of this guest is going on already.');
+    }
+    this.#state = 'busy';
+    const states = new Map<Provider, ImageProvider>();
+    const begun: Provider[] = [];
+    const committed: Provider[] = [];
+    try {
+      for (const provider of this.#providers.toReversed()) {
+        begun.unshift(provider);
+        states.set(provider, await prepared(provider));
+      }
+      for (const provider of this.#providers.toReversed()) {
+        committed.unshift(provider);
+        await withinDeadline(`Releasing ${provider.kind}`, provider.deadlineMs, () =>
+          provider.commit(),
+        );
+      }
+    } catch (failure) {
+      await this.#undo(begun, committed, states);
+      throw failure;
+    }
+    this.#state = 'released';
+    return this.#providers.map((provider) => states.get(provider)!);
+  }
+
+  /**
+   * Rebuilds every provider from `states`. Rejects with a HostError: ERR_MALFORMED_IMAGE when the
+   * states don't fit the providers, else the first failure of a provider; the guest can't go on then.
+   */
+  async rebuild(states: readonly ImageProvider[], reason: Reason): Promise<void> {
+    const isFresh = reason === 'restarted' || reason === 'cloned';
+    assert(
+      this.#state === (isFresh ? 'held' : 'released'),
+      'a rebuild follows a release or a start',
+    );
+    this.#state = 'busy';
+    try {
+      const pairs = this.#matched(states);
+      for (const [provider, state] of pairs) await rebuilt(provider, state, reason);
+      this.#state = 'held';
+    } catch (failure) {
+      this.#state = 'lost';
+      throw failure;
+    }
+  }
+
+  #matched(states: readonly ImageProvider[]): (readonly [Provider, ImageProvider])[] {
+    const byKind = new Map(states.map((state) => [state.kind, state]));
+    const fits =
+      byKind.size === states.length &&
+      states.length === this.#providers.length &&
+      this.#providers.every((provider) => byKind.has(provider.kind));
+    if (!fits) {
+      throw new HostError(
+        'ERR_RESOURCE_NOT_GRANTED',
+        'The image was made with other resource providers than this host has.',
+        { facts: { here: this.#providers.map((provider) => provider.kind).join(' ') } },
+      );
+    }
+    return this.#providers.map((provider) => [provider, byKind.get(provider.kind)!]);
+  }
+
+  async #undo(
+    begun: readonly Provider[],
+    committed: readonly Provider[],
+    states: ReadonlyMap<Provider, ImageProvider>,
+  ): Promise<void> {
+    try {
+      for (const provider of begun) {
+        const state = states.get(provider);
+        if (committed.includes(provider) && state !== undefined) {
+          await rebuilt(provider, state, 'aborted');
+        } else {
+          await withinDeadline(`Keeping ${provider.kind}`, provider.deadlineMs, () =>
+            provider.abort(),
+          );
+        }
+      }
+      this.#state = 'held';
+    } catch (cause) {
+      this.#state = 'lost';
+      throw new HostError(
+        'ERR_NOT_CAPTURABLE',
+        'A checkpoint failed halfway and could not be undone.',
+        { cause, facts: { lost: true } },
+      );
+    }
+  }
+}
+
+async function prepared(provider: Provider): Promise<ImageProvider> {
+  const { kind, version, deadlineMs } = provider;
+  const state = await withinDeadline(`Preparing ${kind} for a checkpoint`, deadlineMs, () =>
+    provider.prepare(),
+  );
+  // Its own shape would refuse it at a restore: better now, while the guest can go on.
+  checkShape(provider.shape, state, { what: `state of ${kind}`, code: 'ERR_NOT_CAPTURABLE' });
+  return { kind, version, state };
+}
+
+async function rebuilt(provider: Provider, image: ImageProvider, reason: Reason): Promise<void> {
+  const { kind, version, deadlineMs } = provider;
+  if (image.version !== version) {
+    throw new HostError(
+      'ERR_MALFORMED_IMAGE',
+      `The image holds ${kind} in another version than this host can read.`,
+      { facts: { kind, version } },
+    );
+  }
+  const state = checkShape(provider.shape, image.state, {
+    what: `state of ${kind}`,
+    code: 'ERR_MALFORMED_IMAGE',
+  });
+  await withinDeadline(`Rebuilding ${kind}`, deadlineMs, () => provider.rebuild(state, { reason }));
+}
