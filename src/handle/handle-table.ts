@@ -65,6 +65,13 @@ export class HandleTable {
     return handle;
   }
 
+  /** Takes every handle out; see `remove`. */
+  clear(): void {
+    this.#slots.length = 0;
+    this.#open = 0;
+    this.#lowestFree = 0;
+  }
+
   /** Ascending by number. */
   entries(): (readonly [number, Handle])[] {
     const entries: (readonly [number, Handle])[] = [];

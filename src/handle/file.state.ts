@@ -1,0 +1,154 @@
+/**
+ * How an open file goes through a checkpoint: made durable, closed, opened again at the same offset.
+ *
+ * Invariants:
+ * 1. Nothing is closed before everything that could refuse the checkpoint was looked at.
+ * 2. Opening again creates, cuts and writes nothing: what `path_open` did once is not done again.
+ * 3. It is the same file: its inode and, where the host knows it, the time of its birth. Inode numbers
+ *    alone are given out again soon after a file is gone.
+ * 4. It has grown or is as it was, or at least reaches the offset: what was read before is still there.
+ */
+import { closeSync, fstatSync } from 'node:fs';
+import { ERRNO } from '../abi/errno.ts';
+import { FDFLAGS_ALL } from '../abi/flags.ts';
+import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
+import { RIGHT, RIGHTS_ALL, RIGHTS_OF_FILES, RIGHTS_OF_WRITING } from '../abi/rights.ts';
+import { boolean, integer, mapOf, type ShapeOf, text, wideInteger } from '../cbor/shape.ts';
+import { HostError } from '../fault/host-error.ts';
+import { syncFile } from './durability.ts';
+import { type FileHandle, openFlags, openRegularFile } from './file.ts';
+import { locate } from './locate.ts';
+import { type Preopen, shownPath } from './preopens.ts';
+import { changed, grantedPreopen, notCapturable } from './refusals.ts';
+import { endWalk, hostPathOf, startWalk, walkedPath } from './walk.ts';
+
+const u64 = wideInteger(0n, 2n ** 64n - 1n);
+const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
+
+export const fileShape = mapOf({
+  /** The guest's name of the preopened directory. */
+  preopen: text(PATH_BYTES_MAX),
+  path: text(PATH_BYTES_MAX),
+  dev: u64,
+  ino: u64,
+  /** Nanoseconds since 1970; 0 where the host doesn't know. */
+  birthtimeNs: i64,
+  sizeBytes: u64,
+  /** A hint for people: others may write to the file. */
+  mtimeNs: i64,
+  offsetBytes: integer(0),
+  flags: integer(0, FDFLAGS_ALL),
+  rights: integer(0, RIGHTS_ALL),
+  rightsInheriting: integer(0, RIGHTS_ALL),
+  readable: boolean,
+  writable: boolean,
+});
+
+export type FileState = ShapeOf<typeof fileShape>;
+
+/** Throws HostError ERR_NOT_CAPTURABLE or ERR_IO; the file stays open in any case. */
+export function captureFile(file: FileHandle): FileState {
+  const { grant } = file.preopen;
+  const stats = fstatSync(file.hostFd, { bigint: true });
+  const path = stats.nlink === 0n ? null : locate(file.preopen, file.path, file.hostFd, stats);
+  if (path === null) {
+    throw notCapturable(grant, file.path, 'was deleted or moved out of the directory');
+  }
+  file.path = path;
+  makeDurable(file);
+  return {
+    preopen: grant.guestPath,
+    path,
+    dev: stats.dev,
+    ino: stats.ino,
+    birthtimeNs: stats.birthtimeNs,
+    sizeBytes: stats.size,
+    mtimeNs: stats.mtimeNs,
+    offsetBytes: file.offsetBytes,
+    flags: file.flags,
+    rights: file.rights,
+    rightsInheriting: file.rightsInheriting,
+    readable: file.readable,
+    writable: file.writable,
+  };
+}
+
+/** Opens the file again below today's grants. Throws HostError ERR_RESOURCE_CHANGED or _NOT_GRANTED. */
+export function rebuildFile(state: FileState, preopens: readonly Preopen[]): FileHandle {
+  const preopen = grantedPreopen(preopens, state.preopen, { readOnly: !state.writable });
+  const { grant } = preopen;
+  const walk = startWalk(preopen.root, state.path);
+  if (typeof walk === 'number') throw changed(grant, state.path, lostBy(walk));
+  let hostFd: number;
+  let path: string;
+  try {
+    hostFd = openRegularFile(hostPathOf(walk), openFlags(state));
+    path = walkedPath(walk);
+  } finally {
+    endWalk(walk);
+  }
+  if (hostFd < 0) throw changed(grant, state.path, lostBy(-hostFd));
+  const difference = differenceOf(hostFd, state);
+  if (difference !== null) {
+    closeSync(hostFd);
+    throw changed(grant, state.path, difference);
+  }
+  return {
+    kind: 'file',
+    hostFd,
+    preopen,
+    path,
+    offsetBytes: state.offsetBytes,
+    flags: state.flags,
+    rights: state.rights & possibleRights(state),
+    rightsInheriting: state.rightsInheriting & RIGHTS_OF_FILES,
+    readable: state.readable,
+    writable: state.writable,
+    unsynced: false,
+  };
+}
+
+function makeDurable(file: FileHandle): void {
+  if (!file.unsynced) return;
+  const errno = syncFile(file.hostFd, true);
+  // A process without any way to sync says NOTSUP: its files are as durable as the kernel makes them.
+  if (errno !== ERRNO.SUCCESS && errno !== ERRNO.NOTSUP) {
+    const shown = shownPath(file.preopen.grant, file.path);
+    throw new HostError('ERR_IO', `What the guest wrote to ${shown} could not be made durable.`, {
+      facts: { path: shown, errno },
+    });
+  }
+  file.unsynced = false;
+}
+
+function differenceOf(hostFd: number, state: FileState): string | null {
+  const stats = fstatSync(hostFd, { bigint: true });
+  const isOther =
+    stats.ino !== state.ino ||
+    stats.dev !== state.dev ||
+    (state.birthtimeNs !== 0n && stats.birthtimeNs !== state.birthtimeNs);
+  if (isOther) return 'was replaced by another file';
+  const offset = BigInt(state.offsetBytes);
+  const reached = offset < state.sizeBytes ? offset : state.sizeBytes;
+  if (stats.size < reached) return 'was cut short';
+  return null;
+}
+
+function lostBy(errno: number): string {
+  if (errno === ERRNO.NOENT) return 'is gone';
+  if (errno === ERRNO.ISDIR || errno === ERRNO.NXIO || errno === ERRNO.LOOP) {
+    return 'was replaced by something that is no file';
+  }
+  if (errno === ERRNO.ACCES || errno === ERRNO.PERM || errno === ERRNO.ROFS) {
+    return 'became inaccessible';
+  }
+  if (errno === ERRNO.NOTCAPABLE) return 'leads out of the directory';
+  return 'can no longer be reached';
+}
+
+function possibleRights(state: FileState): number {
+  let rights = RIGHTS_OF_FILES;
+  if (!state.writable) rights &= ~RIGHTS_OF_WRITING;
+  if (!state.readable) rights &= ~RIGHT.FD_READ;
+  return rights;
+}

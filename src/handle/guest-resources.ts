@@ -1,0 +1,163 @@
+/**
+ * All that a guest holds outside of its memory: made for a new guest, or again from an image.
+ *
+ * The handles' states go into the image's `handles`, the other providers' into its `providers`; beneath,
+ * both are providers of one registry, in this order: clock, handles, the grant's own.
+ */
+
+import {
+  RIGHTS_OF_DIRECTORIES,
+  RIGHTS_OF_FILES,
+  RIGHTS_OF_OUTPUT,
+  RIGHTS_OF_STDIN,
+} from '../abi/rights.ts';
+import type { CborValue } from '../cbor/cbor.ts';
+import { assert } from '../fault/assert.ts';
+import { HostError } from '../fault/host-error.ts';
+import type { ImageProvider } from '../image/image.ts';
+import { createGuestClock } from '../resource/clock.ts';
+import { ProviderRegistry } from '../resource/registry.ts';
+import { openAnchor } from './anchor.ts';
+import type { CapturedResources, Grants, GuestResources } from './grants.ts';
+import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
+import { type Holdings, releaseHandle } from './handle-state.ts';
+import { type Handle, HandleTable } from './handle-table.ts';
+import { closePreopens, openPreopens, type Preopen } from './preopens.ts';
+
+/** For a new guest: 0 to 2 are its streams, the granted directories follow. Throws HostError. */
+export function createGuestResources(grants: Grants): GuestResources {
+  const parts = assemble(grants);
+  for (const handle of firstHandles(parts.holdings)) {
+    assert(
+      parts.handles.insert(handle) !== null,
+      'a request grants fewer directories than handles',
+    );
+  }
+  return parts.resources;
+}
+
+/**
+ * For a guest that goes on from an image. What `captured` says is checked against its shape and then
+ * against `grants`, which alone decide. Rejects with a HostError; nothing stays open then.
+ */
+export async function restoreGuestResources(
+  captured: CapturedResources,
+  grants: Grants,
+  reason: 'restarted' | 'cloned',
+): Promise<GuestResources> {
+  const parts = assemble(grants);
+  try {
+    await parts.registry.rebuild(joined(captured), reason);
+    return parts.resources;
+  } catch (failure) {
+    parts.resources.close();
+    throw failure;
+  }
+}
+
+interface Parts {
+  readonly resources: GuestResources;
+  readonly registry: ProviderRegistry;
+  readonly handles: HandleTable;
+  readonly holdings: Holdings;
+}
+
+function assemble(grants: Grants): Parts {
+  const handles = new HandleTable(grants.handlesMax);
+  const { clock, provider: clockProvider } = createGuestClock(grants.clock);
+  const { stdin, stdout, stderr, random } = grants;
+  const holdings: Holdings = { preopens: openPreopens(grants.preopens), stdin, stdout, stderr };
+  const registry = new ProviderRegistry();
+  registry.register(clockProvider);
+  registry.register(createHandleProvider(handles, holdings));
+  for (const provider of grants.providers ?? []) registry.register(provider);
+
+  let released: readonly ImageProvider[] = [];
+  let isOpen = true;
+  const resources: GuestResources = {
+    handles,
+    clock,
+    random,
+    quiesce: async () => {
+      released = await registry.quiesce();
+      return parted(released);
+    },
+    resume: async (reason) => {
+      const states = released;
+      released = [];
+      await registry.rebuild(states, reason);
+    },
+    close: () => {
+      if (!isOpen) return;
+      isOpen = false;
+      for (const [, handle] of handles.entries()) releaseHandle(handle);
+      handles.clear();
+      closePreopens(holdings.preopens);
+    },
+  };
+  return { resources, registry, handles, holdings };
+}
+
+function insertFirst(handles: HandleTable, make: () => Handle): void {
+  if (handles.isFull) {
+    throw new HostError(
+      'ERR_USAGE',
+      `More directories are granted than a guest can hold open: ${handles.handlesMax} handles.`,
+      { facts: { handlesMax: handles.handlesMax } },
+    );
+  }
+  handles.insert(make());
+}
+
+/** In order of their numbers; made one by one, so that a failure leaves none behind. */
+function firstHandles(holdings: Holdings): readonly (() => Handle)[] {
+  const { stdin, stdout, stderr, preopens } = holdings;
+  const output = {
+    kind: 'output',
+    flags: 0,
+    rights: RIGHTS_OF_OUTPUT,
+    rightsInheriting: 0,
+  } as const;
+  return [
+    () => ({
+      kind: 'stdin',
+      source: stdin,
+      unread: new Uint8Array(0),
+      ended: false,
+      flags: 0,
+      rights: RIGHTS_OF_STDIN,
+      rightsInheriting: 0,
+    }),
+    () => ({ ...output, stream: 'stdout', sink: stdout }),
+    () => ({ ...output, stream: 'stderr', sink: stderr }),
+    ...preopens.map((preopen) => () => preopenedHandle(preopen)),
+  ];
+}
+
+function preopenedHandle(preopen: Preopen): Handle {
+  return {
+    kind: 'directory',
+    anchor: openAnchor(preopen.root, '.'),
+    preopen,
+    path: '',
+    preopenName: preopen.grant.guestPath,
+    readOnly: preopen.grant.readOnly,
+    flags: 0,
+    rights: RIGHTS_OF_DIRECTORIES,
+    rightsInheriting: RIGHTS_OF_DIRECTORIES | RIGHTS_OF_FILES,
+    listing: null,
+  };
+}
+
+function parted(states: readonly ImageProvider[]): CapturedResources {
+  const handles = states.find((state) => state.kind === HANDLES_KIND);
+  assert(handles !== undefined, 'the handles are a provider');
+  return {
+    handles: handles.state as readonly CborValue[],
+    providers: states.filter((state) => state !== handles),
+  };
+}
+
+function joined(captured: CapturedResources): readonly ImageProvider[] {
+  return [...captured.providers, { kind: HANDLES_KIND, version: 1, state: captured.handles }];
+}

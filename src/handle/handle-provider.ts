@@ -1,0 +1,58 @@
+/** The provider of a guest's handle table: every handle is captured and rebuilt by its kind. */
+import type { CborValue } from '../cbor/cbor.ts';
+import { assert } from '../fault/assert.ts';
+import { defineProvider, type Provider } from '../resource/provider.ts';
+import {
+  captureHandle,
+  type HandleState,
+  type Holdings,
+  handleStatesShape,
+  rebuildHandle,
+  releaseHandle,
+} from './handle-state.ts';
+import type { HandleTable } from './handle-table.ts';
+
+export const HANDLES_KIND = 'handles';
+
+/** Time to make everything durable that the guest wrote, on a slow disk. */
+const DEADLINE_MS = 60_000;
+
+export function createHandleProvider(table: HandleTable, holdings: Holdings): Provider {
+  return defineProvider<readonly HandleState[] & CborValue>({
+    kind: HANDLES_KIND,
+    version: 1,
+    deadlineMs: DEADLINE_MS,
+    shape: handleStatesShape(table.handlesMax),
+    prepare: () => captureHandles(table),
+    commit: () => {
+      for (const [, handle] of table.entries()) releaseHandle(handle);
+    },
+    // Preparing moved nothing.
+    abort: () => undefined,
+    rebuild: (states) => rebuildHandles(table, states, holdings),
+  });
+}
+
+/** The state of every open handle, ascending by number. Throws HostError for the first that has none. */
+export function captureHandles(table: HandleTable): readonly HandleState[] {
+  return table.entries().map(([number, handle]) => captureHandle(number, handle));
+}
+
+/** Fills the table anew. If it throws (a HostError), the table is empty and nothing is held. */
+export function rebuildHandles(
+  table: HandleTable,
+  states: readonly HandleState[],
+  holdings: Holdings,
+): void {
+  table.clear();
+  try {
+    for (const state of states) {
+      const inserted = table.insertAt(state.fd, rebuildHandle(state, holdings));
+      assert(inserted, 'the shape of handle states leaves no number twice');
+    }
+  } catch (failure) {
+    for (const [, handle] of table.entries()) releaseHandle(handle);
+    table.clear();
+    throw failure;
+  }
+}
