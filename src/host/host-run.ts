@@ -13,7 +13,13 @@ import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import type { CellProgram } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
-import { type ControlServer, controlPath, serveControl } from './control-socket.ts';
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  type ControlServer,
+  controlPath,
+  serveControl,
+} from './control-socket.ts';
 import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
 import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
@@ -84,22 +90,28 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   checkDirectories(request);
   const run = enter(tools, options);
   let guest: GuestRun | null = null;
+  let recorded: Promise<HostedEnd> | null = null;
   let control: ControlServer | null = null;
   let logFd: number | null = null;
   let checkpoints = 0;
 
-  let over = false;
-
   function conclude(outcome: RunOutcome): void {
-    if (over) return;
-    over = true;
     control?.close();
     if (logFd !== null) closeSync(logFd);
     table.endRun(job.id, run, outcome, now().toISOString());
   }
 
+  async function answer(asked: ControlRequest): Promise<ControlAnswer> {
+    if (guest === null) throw new HostError('ERR_JOB_NOT_RUNNING', 'The job has not started yet.');
+    if (asked.ask === 'checkpoint') return { ...(await guest.checkpoint(asked.stop)) };
+    guest.kill(asked.signal);
+    await recorded;
+    return {};
+  }
+
   try {
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
+    control = await serveControl(controlPath(places, job.id), answer);
     guest = await superviseGuest({
       ...cellWork(tools, options, logFd),
       program: tools.program,
@@ -124,26 +136,21 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
         options.onTrouble(error);
       },
     });
-    const { cellPid, ended, checkpoint, kill } = guest;
-    const recorded = ended.then((outcome) => {
-      conclude(outcome);
-      return { outcome, checkpoints };
-    });
-    control = await serveControl(controlPath(places, job.id), async (asked) => {
-      if (asked.ask === 'checkpoint') return { ...(await checkpoint(asked.stop)) };
-      kill(asked.signal);
-      await recorded;
-      return {};
-    });
-    table.setProcesses(job.id, run, identifyProcess(cellPid), control.path);
-    return { run, kill, ended: recorded };
   } catch (error) {
-    guest?.kill('SIGKILL');
-    if (error instanceof HostError) {
-      conclude({ ending: failedEnding(error), fuel: null, calls: null, memoryDigest: null });
-    }
+    const failure = error instanceof HostError ? error : internalFailure(error);
+    conclude({ ending: failedEnding(failure), fuel: null, calls: null, memoryDigest: null });
     throw error;
   }
+  table.setProcesses(job.id, run, identifyProcess(guest.cellPid), control.path);
+  recorded = guest.ended.then((outcome) => {
+    conclude(outcome);
+    return { outcome, checkpoints };
+  });
+  return { run, kill: guest.kill, ended: recorded };
+}
+
+function internalFailure(cause: unknown): HostError {
+  return new HostError('ERR_CELL_LOST', 'The host failed while it started the guest.', { cause });
 }
 
 /** Writes the run's row; the job's too when it is new. */

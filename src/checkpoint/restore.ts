@@ -1,0 +1,119 @@
+/**
+ * Finds the checkpoint that a job is to go on from, and decides whether it may.
+ *
+ * Order of the checks: there is such a checkpoint; its job is known and not running; owner, requester
+ * and software match (`vault/` does these three, in this order); only then is the image decrypted, and
+ * only then parsed. What the guest held outside itself is checked last, in its cell, against the
+ * request of today.
+ */
+import { HostError } from '../fault/host-error.ts';
+import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
+import { type JobTable, jobRunning } from '../host/job-table.ts';
+import type { ModuleFile } from '../host/module-file.ts';
+import { loadModule } from '../host/module-store.ts';
+import type { Places } from '../host/places.ts';
+import type { RunRequest } from '../host/run-request.ts';
+import { decodeImageHead } from '../image/head.ts';
+import type { ImageHead } from '../image/image.ts';
+import type { CheckpointInfo, Requester, SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
+
+/** Which checkpoint; with nothing given, the owner's last one. */
+export interface RestoreSelector {
+  readonly job: string | null;
+  readonly id: string | null;
+  /** ISO 8601: the newest checkpoint at or before it. */
+  readonly at: string | null;
+}
+
+/** What today's request changes of the recorded one; absent: as it was. */
+export type RestoreChanges = Partial<
+  Pick<
+    RunRequest,
+    | 'preopens'
+    | 'fuel'
+    | 'memoryPages'
+    | 'tableEntries'
+    | 'timeoutMs'
+    | 'checkpointEveryMs'
+    | 'keepLog'
+    | 'removeAtEnd'
+  >
+>;
+
+export interface RestoreTools {
+  readonly places: Places;
+  readonly table: JobTable;
+  readonly vault: Vault;
+  readonly requester: Requester;
+  readonly softwareFor: (module: string) => SoftwareIdentity;
+}
+
+export interface RestorePlan {
+  readonly info: CheckpointInfo;
+  readonly view: JobView;
+  readonly module: ModuleFile;
+  readonly software: SoftwareIdentity;
+  readonly request: RunRequest;
+  readonly parent: RunParent;
+}
+
+/**
+ * Selects and checks, without decrypting anything of the image. Throws ERR_NO_SUCH_JOB,
+ * ERR_NO_SUCH_CHECKPOINT, ERR_JOB_RUNNING, ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH,
+ * ERR_SOFTWARE_MISMATCH, ERR_STATE_DAMAGED and the vault's own.
+ */
+export async function planRestore(
+  tools: RestoreTools,
+  selector: RestoreSelector,
+  changes: RestoreChanges,
+): Promise<RestorePlan> {
+  const { places, table, vault, requester } = tools;
+  const info = await select(tools, selector);
+  const view = table.find(requester.owner, info.job);
+  if (jobState(view.run) === 'running') throw jobRunning(view);
+  const software = tools.softwareFor(view.job.moduleDigest);
+  await vault.check(requester, info.id, software);
+  return {
+    info,
+    view,
+    module: loadModule(places, view.job.moduleDigest),
+    software,
+    request: { ...view.run.request, ...changes },
+    parent: { run: info.run, logBytes: info.logBytes, checkpoint: info.id },
+  };
+}
+
+async function select(
+  { table, vault, requester }: RestoreTools,
+  { job, id, at }: RestoreSelector,
+): Promise<CheckpointInfo> {
+  const name = job === null ? null : table.find(requester.owner, job).job.name;
+  const info = await vault.find(requester, {
+    ...(name === null ? {} : { name }),
+    ...(id === null ? {} : { id }),
+    ...(at === null ? {} : { at: new Date(at) }),
+  });
+  if (info !== null) return info;
+  const which =
+    id !== null ? 'with that id' : at !== null ? `at or before ${at}` : name !== null ? '' : 'yet';
+  const whose = name === null ? 'There is no checkpoint' : `The job ${name} has no checkpoint`;
+  throw new HostError('ERR_NO_SUCH_CHECKPOINT', `${whose} ${which}`.trimEnd().concat('.'), {
+    hint: name === null ? 'stasis checkpoints lists them' : `stasis checkpoints ${name} lists them`,
+  });
+}
+
+export interface OpenedImage {
+  readonly opened: OpenedCheckpoint;
+  /** Parsed only to report and to refuse early; the cell parses it again for itself. */
+  readonly head: ImageHead;
+}
+
+/** Decrypts the image of a plan. Throws as the vault's `open` does, and ERR_MALFORMED_IMAGE. */
+export async function openImage(
+  { vault, requester }: RestoreTools,
+  { info, software }: RestorePlan,
+): Promise<OpenedImage> {
+  const opened = await vault.open(requester, info.id, software);
+  return { opened, head: decodeImageHead(opened.head) };
+}

@@ -1,0 +1,57 @@
+/**
+ * Makes a checkpoint of a paused guest's image.
+ *
+ * Invariants:
+ * 1. What the image takes for granted is durable before the image is: first the run's log, up to the
+ *    bytes that belong to the image's past, and the copy of the module; then the image.
+ */
+import { fdatasync } from 'node:fs';
+import { promisify } from 'node:util';
+import { ioFailure } from '../fault/io-failure.ts';
+import type { SealPlace } from '../host/host-run.ts';
+import type { ModuleFile } from '../host/module-file.ts';
+import { keepModule } from '../host/module-store.ts';
+import type { Places } from '../host/places.ts';
+import type { PausedImage, SealedImage } from '../host/supervise.ts';
+import type { Requester, SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import type { Vault } from '../vault/vault.ts';
+
+export interface SealerOptions {
+  readonly places: Places;
+  readonly vault: () => Promise<Vault>;
+  readonly requester: Requester;
+  readonly software: SoftwareIdentity;
+  readonly module: ModuleFile;
+}
+
+/** A function that seals images of runs of one module. It rejects with the vault's errors. */
+export function createSealer(
+  options: SealerOptions,
+): (place: SealPlace, image: PausedImage) => Promise<SealedImage> {
+  const { places, requester, software, module } = options;
+  return async ({ job, run, logFd }, image) => {
+    keepModule(places, module);
+    if (logFd !== null) await syncLog(logFd);
+    const vault = await options.vault();
+    const { id, sequence, stamp, imageBytes, storedBytes } = await vault.seal({
+      requester,
+      job: job.id,
+      name: job.name,
+      run,
+      logBytes: image.logBytes,
+      cause: image.cause,
+      software,
+      head: image.head,
+      pages: image.pages,
+    });
+    return { id, sequence, stamp, imageBytes, storedBytes };
+  };
+}
+
+async function syncLog(fd: number): Promise<void> {
+  try {
+    await promisify(fdatasync)(fd);
+  } catch (error) {
+    throw ioFailure('make the log durable', error);
+  }
+}
