@@ -77,10 +77,11 @@ require_toolchain() {
   [[ -z $missing ]] && return
   if [[ $may_install == yes && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
     echo "installing $missing"
-    apt-get update -qq
+    # Where the system has no such packages, apt-get says so, and what is below says the rest.
     # shellcheck disable=SC2086 # the list is words
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
-      >/dev/null
+    { apt-get update -qq &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+      >/dev/null || true
     missing=$(missing_packages)
     [[ -z $missing ]] && return
   fi

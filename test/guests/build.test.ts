@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +80,19 @@ describe('wasm-build.sh', () => {
         expect(status).toBe(EXIT.done);
         expect(stdout).toContain(`same digests: ${presentModules().length} modules`);
     }
+  });
+
+  it('--check names the module that is not what its source gives', () => {
+    const source = join(elsewhere, 'guests', 'nqueens.c');
+    writeFileSync(source, readFileSync(source, 'utf8').replace('2680', '2681'));
+    const { status, stderr } = build('--check');
+    if (status !== EXIT.noToolchain && status !== EXIT.otherToolchain) {
+      expect(status).toBe(EXIT.different);
+      expect(stderr.match(/^> .*/gm)).toEqual([expect.stringMatching(/ nqueens\.wasm$/)]);
+    }
+    const committed = listedDigests().get('nqueens');
+    const inCopy = readFileSync(join(elsewhere, 'guests', 'build', 'nqueens.wasm'));
+    expect(createHash('sha256').update(inCopy).digest('hex')).toBe(committed);
   });
 
   it('explains itself, and refuses what it does not know', () => {
