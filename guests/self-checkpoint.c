@@ -2,17 +2,19 @@
  * self-checkpoint [ROUNDS]: proves that a guest can ask for a checkpoint itself, in several places,
  * and learns from the return value whether it goes on or has come back.
  *
- * It asks in main, at the bottom of a recursion, in a callback of qsort, and in a loop with values
- * waiting. It prints each answer, so the output depends on what the host did; all else it checks.
+ * It asks in main, at the bottom of a recursion, in a callback of qsort, in arguments of a sum with
+ * values waiting, and through a pointer to the imported function. It prints each answer, so the
+ * output depends on what the host did; all else it checks.
  */
 #include "self-check.h"
 #include "stasis.h"
 
 static uint32_t asked, checkpointed, restarted, refused;
 
-static CALL void ask(const char *place) {
-  uint32_t before = asked;
-  int32_t answer = stasis_checkpoint();
+/* An import in the table: called indirectly, with no function of the guest around it. */
+static int32_t (*volatile ask_by_pointer)(void) = stasis_checkpoint;
+
+static CALL void note(const char *place, int32_t answer, uint32_t before) {
   same("memory across the checkpoint", asked, before);
   asked++;
   if (answer == STASIS_CHECKPOINTED) {
@@ -27,6 +29,11 @@ static CALL void ask(const char *place) {
   } else {
     differs("answer of the host", (uint64_t)answer, STASIS_RESTARTED);
   }
+}
+
+static CALL void ask(const char *place) {
+  uint32_t before = asked;
+  note(place, stasis_checkpoint(), before);
 }
 
 static CALL uint64_t descend(uint32_t depth) {
@@ -72,10 +79,12 @@ int main(int argc, char **argv) {
     ask("main");
     same("checksum of the recursion", descend(50), descended);
     check_sort(round + 1);
+    uint32_t before = asked;
+    note("pointer to the import", ask_by_pointer(), before);
     uint64_t sum = ask_and_give(round) + ask_and_give(round + 1) * 10;
     same("values waiting", sum, round * UINT64_C(11) + 10);
   }
-  same("times asked", asked, rounds * 5);
+  same("times asked", asked, rounds * 6);
   same("answers", checkpointed + restarted + refused, asked);
   return ok("self-checkpoint");
 }

@@ -30,7 +30,7 @@ describe('self-checkpoint', () => {
   ])('takes %i for an answer: %s', (checkpointAnswer, word) => {
     const { status, lines } = runGuest(moduleBytes('self-checkpoint'), { checkpointAnswer });
     expect(status).toBe(0);
-    expect(lines.filter((line) => line.endsWith(`: ${word}`))).toHaveLength(15);
+    expect(lines.filter((line) => line.endsWith(`: ${word}`))).toHaveLength(18);
   });
 });
 
