@@ -40,7 +40,7 @@ export async function startDetached(node: string, entry: string, order: unknown)
   }
 }
 
-/** In the detached process: the order, and the way to answer it. */
+/** In the detached process: the order, and the way to answer it; only the first answer counts. */
 export async function receiveOrder(): Promise<{
   order: unknown;
   answer: (value: unknown) => void;
@@ -49,10 +49,12 @@ export async function receiveOrder(): Promise<{
   const order: unknown = JSON.parse(await readLine(channel, ORDER_BYTES_MAX));
   // The command may have been interrupted; the job goes on all the same.
   channel.on('error', () => {});
+  let answered = false;
   return {
     order,
     answer: (value) => {
-      channel.end(`${JSON.stringify(value)}\n`);
+      if (!answered) channel.end(`${JSON.stringify(value)}\n`);
+      answered = true;
     },
   };
 }

@@ -1,0 +1,58 @@
+/**
+ * `stasis checkpoint`: captures a running job now.
+ */
+import type { Command } from 'commander';
+import prettyBytes from 'pretty-bytes';
+import prettyMilliseconds from 'pretty-ms';
+import { HostError } from '../fault/host-error.ts';
+import { askHost } from '../host/control-socket.ts';
+import { type JobView, jobState } from '../host/job-records.ts';
+import { type CommandContext, printJson, withTable } from './command-context.ts';
+import { withProgress } from './terminal.ts';
+
+interface CheckpointOptions {
+  readonly stop?: boolean;
+  readonly json?: boolean;
+}
+
+const NS_PER_MS = 1_000_000;
+
+export function addCheckpointCommand(program: Command, context: CommandContext): void {
+  program
+    .command('checkpoint')
+    .summary('capture a running job')
+    .description('Capture a running job and wait until the checkpoint is sealed.')
+    .argument('<job>', 'name of the job')
+    .option('--stop', 'end the job once the checkpoint is sealed')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  $ stasis checkpoint job --stop')
+    .action(async (name: string, { stop, json }: CheckpointOptions) => {
+      const view = await withTable(context, async (table) =>
+        table.find(context.settings.owner, name),
+      );
+      const asked = askHost(controlSocketOf(view), { ask: 'checkpoint', stop: stop ?? false });
+      const done = await withProgress('waiting for the checkpoint', context.err, asked);
+      if (json) {
+        printJson(context.out, { job: view.job.name, ...done });
+        return;
+      }
+      const pauseMs = Number(done['pauseNs']) / NS_PER_MS;
+      context.out.write(
+        `#${done['sequence']}  ${done['stamp']}  ${done['id']}  ${prettyBytes(Number(done['imageBytes']))}, ` +
+          `${prettyBytes(Number(done['storedBytes']))} stored, paused ${prettyMilliseconds(pauseMs, { millisecondsDecimalDigits: 1 })}\n`,
+      );
+    });
+}
+
+/** Throws ERR_JOB_NOT_RUNNING. */
+export function controlSocketOf({ job, run }: JobView): string {
+  const state = jobState(run);
+  if (state === 'running' && run.socket !== null) return run.socket;
+  throw new HostError(
+    'ERR_JOB_NOT_RUNNING',
+    state === 'running'
+      ? `The job ${job.name} has not started yet.`
+      : `The job ${job.name} is not running: its state is ${state}.`,
+    { facts: { job: job.name, state }, hint: 'stasis ps --all lists the jobs' },
+  );
+}

@@ -1,0 +1,45 @@
+/**
+ * `stasis checkpoints`: lists what can be restored.
+ */
+import type { Command } from 'commander';
+import prettyBytes from 'pretty-bytes';
+import { visibleText } from '../fault/visible-text.ts';
+import { type CommandContext, printJson, withTable, withVault } from './command-context.ts';
+import { settingsRequester } from './settings.ts';
+import { formatTable } from './terminal.ts';
+
+const HEAD = ['#', 'JOB', 'STAMP', 'CAUSE', 'RUN', 'IMAGE', 'STORED', 'ID'];
+
+export function addCheckpointsCommand(program: Command, context: CommandContext): void {
+  program
+    .command('checkpoints')
+    .summary('list checkpoints')
+    .description('List checkpoints, newest first: those of JOB, or all of yours.')
+    .argument('[job]', 'name of the job')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  $ stasis checkpoints job')
+    .action(async (name: string | undefined, { json }: { json?: boolean }) => {
+      const { settings, out } = context;
+      const job = await withTable(context, async (table) =>
+        name === undefined ? null : table.find(settings.owner, name).job.id,
+      );
+      const infos = await withVault(context, (vault) =>
+        vault.list(settingsRequester(settings), job === null ? {} : { job }),
+      );
+      if (json) {
+        printJson(out, { checkpoints: infos });
+        return;
+      }
+      const rows = infos.map((info) => [
+        String(info.sequence),
+        visibleText(info.name),
+        info.stamp,
+        info.cause,
+        String(info.run),
+        prettyBytes(info.imageBytes),
+        prettyBytes(info.storedBytes),
+        info.id,
+      ]);
+      out.write(formatTable(HEAD, rows, out));
+    });
+}

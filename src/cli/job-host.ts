@@ -1,0 +1,279 @@
+/**
+ * Hosts one job in this process: puts process table, vault and cell together. Used by the commands
+ * that stay in the foreground and by the detached host alike.
+ *
+ * Invariants:
+ * 1. A new job whose guest never started leaves nothing behind, so its name is free again.
+ * 2. A foreground job without a name that made no checkpoint leaves nothing behind when it ends.
+ */
+import type { Trigger } from '../cell/protocol.ts';
+import { freshBytes } from '../cell/randomness.ts';
+import { wallClockNow } from '../cell/wall-clock.ts';
+import { makeReceipt, type Receipt } from '../checkpoint/receipt.ts';
+import { removeJob } from '../checkpoint/remove-job.ts';
+import {
+  openImage,
+  planRestore,
+  type RestoreChanges,
+  type RestoreSelector,
+} from '../checkpoint/restore.ts';
+import { createSealer } from '../checkpoint/seal-image.ts';
+import { softwareNow } from '../checkpoint/software.ts';
+import type { HostError } from '../fault/host-error.ts';
+import { cellProgram } from '../host/cell-command.ts';
+import { type HostTools, hostRun, type RestorePoint } from '../host/host-run.ts';
+import {
+  checkJobName,
+  inventJobName,
+  type JobRecord,
+  type RunOutcome,
+} from '../host/job-records.ts';
+import { JobTable } from '../host/job-table.ts';
+import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
+import { type Places, preparePlaces } from '../host/places.ts';
+import { endingStatus } from '../host/run-ending.ts';
+import type { RunRequest } from '../host/run-request.ts';
+import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
+import { openVault } from '../vault/open-vault.ts';
+import type { Vault } from '../vault/vault.ts';
+import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
+
+const JOB_ID_BYTES = 8;
+
+/** JSON carries it to a detached host, so fuel and call numbers are decimal text. */
+export interface TriggerOrder {
+  readonly on: 'fuel' | 'call';
+  readonly at: string;
+  readonly stop: boolean;
+}
+
+export type JobWork =
+  | { readonly kind: 'run'; readonly name: string | null; readonly request: RunRequest }
+  | {
+      readonly kind: 'restore';
+      readonly selector: RestoreSelector;
+      readonly changes: RestoreChanges;
+    };
+
+export interface JobOrder {
+  readonly settings: Settings;
+  readonly work: JobWork;
+  readonly triggers: readonly TriggerOrder[];
+  readonly digestMemory: boolean;
+}
+
+export interface JobHooks {
+  readonly inheritStdio: boolean;
+  /** The guest is about to run; for a restore, with what it goes on. */
+  readonly onStarted: (started: JobStarted) => void;
+  readonly onTrouble: (error: HostError) => void;
+}
+
+export interface JobStarted {
+  readonly job: string;
+  readonly id: string;
+  readonly run: number;
+  readonly receipt: Receipt | null;
+}
+
+/** What `--json` prints of a run that is over. */
+export interface JobReport extends RunOutcome {
+  readonly job: string;
+  readonly id: string;
+  readonly run: number;
+  /** Exit status of the command. */
+  readonly status: number;
+  /** Checkpoints that this run made. */
+  readonly checkpoints: number;
+  /** Whether anything of the job is left. */
+  readonly kept: boolean;
+}
+
+export interface HostedJob {
+  kill(signal: string): void;
+  readonly ended: Promise<JobReport>;
+}
+
+/** What both kinds of work come down to. */
+interface Prepared {
+  readonly job: JobRecord;
+  readonly request: RunRequest;
+  readonly module: ModuleFile;
+  readonly restore: RestorePoint | null;
+  readonly receipt: Receipt | null;
+  /** Leaves nothing behind unless it made a checkpoint. */
+  readonly passing: boolean;
+}
+
+/** Starts the job. Throws what `hostRun` and `planRestore` throw, and what is wrong with the module. */
+export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJob> {
+  const { settings, work } = order;
+  const places = settingsPlaces(settings);
+  preparePlaces(places);
+  const requester = settingsRequester(settings);
+  const vault = vaultOnDemand(places);
+  const table = new JobTable(places.jobsDatabase);
+  const tools: HostTools = {
+    places,
+    table,
+    now: wallClockNow,
+    program: cellProgram(process.execPath),
+    instrumenter: INSTRUMENTER_VERSION,
+  };
+
+  async function release(): Promise<void> {
+    table.close();
+    await (await vault.opened())?.close();
+  }
+
+  try {
+    const prepared =
+      work.kind === 'run'
+        ? prepareRun(settings, work, hooks)
+        : await prepareRestore(tools, settings, await vault.open(), work);
+    const { job, request, module, restore, receipt, passing } = prepared;
+    // A vault that can't be used is told now rather than at the first tick.
+    if (request.checkpointEveryMs !== null) await vault.open();
+    let started = false;
+    const hosted = await hostRun(tools, {
+      job,
+      request,
+      module,
+      restore,
+      triggers: order.triggers.map(readTrigger),
+      digestMemory: order.digestMemory,
+      inheritStdio: hooks.inheritStdio,
+      seal: createSealer({
+        places,
+        vault: vault.open,
+        requester,
+        software: softwareNow(module.digest, process.versions.v8),
+        module,
+      }),
+      onStarted: () => {
+        started = true;
+        hooks.onStarted({ job: job.name, id: job.id, run: hosted.run, receipt });
+      },
+      onTrouble: hooks.onTrouble,
+    });
+
+    async function finish(): Promise<JobReport> {
+      const { outcome, checkpoints } = await hosted.ended;
+      const stillborn = work.kind === 'run' && !started;
+      const drop = stillborn || request.removeAtEnd || (passing && checkpoints === 0);
+      if (drop) await removeJob(places, table, await vault.opened(), requester, job);
+      await release();
+      const { name, id } = job;
+      const status = endingStatus(outcome.ending);
+      return { job: name, id, run: hosted.run, status, checkpoints, kept: !drop, ...outcome };
+    }
+
+    return { kill: hosted.kill, ended: finish() };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+function prepareRun(
+  { owner }: Settings,
+  { name, request }: Extract<JobWork, { kind: 'run' }>,
+  { inheritStdio }: JobHooks,
+): Prepared {
+  if (name !== null) checkJobName(name);
+  const module = readModuleFile(request.modulePath);
+  const job: JobRecord = {
+    id: Buffer.from(freshBytes(JOB_ID_BYTES)).toString('hex'),
+    name: name ?? inventJobName(request.modulePath, freshBytes),
+    owner,
+    moduleDigest: module.digest,
+    createdAt: wallClockNow().toISOString(),
+  };
+  return {
+    job,
+    request,
+    module,
+    restore: null,
+    receipt: null,
+    passing: inheritStdio && name === null,
+  };
+}
+
+async function prepareRestore(
+  { places, table }: HostTools,
+  settings: Settings,
+  vault: Vault,
+  { selector, changes }: Extract<JobWork, { kind: 'restore' }>,
+): Promise<Prepared> {
+  const tools = {
+    places,
+    table,
+    vault,
+    requester: settingsRequester(settings),
+    softwareFor: (module: string) => softwareNow(module, process.versions.v8),
+  };
+  const plan = await planRestore(tools, selector, changes);
+  const { opened, head } = await openImage(tools, plan);
+  return {
+    job: plan.view.job,
+    request: plan.request,
+    module: plan.module,
+    restore: { parent: plan.parent, head: opened.head, pages: opened.pages },
+    receipt: makeReceipt(plan, head),
+    passing: false,
+  };
+}
+
+/** The receipt of a restore that is not made. */
+export async function tryRestore(
+  settings: Settings,
+  work: Extract<JobWork, { kind: 'restore' }>,
+): Promise<Receipt> {
+  const places = settingsPlaces(settings);
+  preparePlaces(places);
+  const table = new JobTable(places.jobsDatabase);
+  const vault = await openPlacesVault(places);
+  try {
+    const tools = {
+      places,
+      table,
+      vault,
+      requester: settingsRequester(settings),
+      softwareFor: (module: string) => softwareNow(module, process.versions.v8),
+    };
+    const plan = await planRestore(tools, work.selector, work.changes);
+    const { head } = await openImage(tools, plan);
+    return makeReceipt(plan, head);
+  } finally {
+    table.close();
+    await vault.close();
+  }
+}
+
+export function openPlacesVault(places: Places): Promise<Vault> {
+  const { vault: directory, keyFile } = places;
+  return openVault({ directory, keyFile, now: wallClockNow, random: freshBytes });
+}
+
+/** Most runs make no checkpoint; the vault is opened, and made, when one does. */
+function vaultOnDemand(places: Places): {
+  open: () => Promise<Vault>;
+  opened: () => Promise<Vault | null>;
+} {
+  let opening: Promise<Vault> | null = null;
+  return {
+    open: () => {
+      opening ??= openPlacesVault(places);
+      // A vault that could not be opened is tried again: a full disk may have room by then.
+      opening.catch(() => {
+        opening = null;
+      });
+      return opening;
+    },
+    opened: async () => opening,
+  };
+}
+
+function readTrigger({ on, at, stop }: TriggerOrder): Trigger {
+  return on === 'fuel' ? { fuel: BigInt(at), stop } : { call: BigInt(at), stop };
+}

@@ -1,0 +1,43 @@
+/**
+ * Entry of the command line, run by `bin/stasis.mjs`. The only file that reads arguments and
+ * environment and sets the exit status.
+ */
+import { CommanderError } from 'commander';
+import { EXIT_STATUS } from '../fault/exit-status.ts';
+import type { CommandContext } from './command-context.ts';
+import { createProgram, usageError } from './program.ts';
+import { reportError } from './report-error.ts';
+import { readSettings } from './settings.ts';
+
+const argv = process.argv.slice(2);
+const { stdout, stderr } = process;
+
+/** Looked for before parsing, so that wrong arguments are reported in the right form too. */
+const guestAt = argv[0] === 'run' ? argv.findIndex((word) => word.endsWith('.wasm')) : -1;
+const own = guestAt < 0 ? argv : argv.slice(0, guestAt);
+const style = { json: own.includes('--json'), debug: own.includes('--debug'), stream: stderr };
+
+// A reader that stops early, such as head, ends the command quietly.
+stdout.on('error', () => process.exit(EXIT_STATUS.success));
+
+try {
+  const context: CommandContext = {
+    settings: readSettings(process.env),
+    environment: process.env,
+    out: stdout,
+    err: stderr,
+    exitWith: (status) => {
+      process.exitCode = status;
+    },
+  };
+  const program = createProgram(context);
+  if (argv.length === 0) {
+    program.outputHelp({ error: true });
+    process.exitCode = EXIT_STATUS.hostFailure;
+  } else {
+    await program.parseAsync(argv, { from: 'user' });
+  }
+} catch (error) {
+  const shown = error instanceof CommanderError ? usageError(error) : error;
+  if (shown !== null) process.exitCode = reportError(shown, style);
+}

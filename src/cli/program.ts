@@ -1,0 +1,62 @@
+/**
+ * The command line as a whole: which commands there are, and what is common to all of them.
+ */
+import { Command, type CommanderError } from 'commander';
+import { HostError } from '../fault/host-error.ts';
+import { HOST_VERSION } from '../host/version.ts';
+import { addCheckpointCommand } from './checkpoint.ts';
+import { addCheckpointsCommand } from './checkpoints.ts';
+import type { CommandContext } from './command-context.ts';
+import { addKillCommand } from './kill.ts';
+import { addLogsCommand } from './logs.ts';
+import { addPsCommand } from './ps.ts';
+import { addRestoreCommand } from './restore.ts';
+import { addRmCommand } from './rm.ts';
+import { addRunCommand } from './run.ts';
+
+export function createProgram(context: CommandContext): Command {
+  const program = new Command('stasis')
+    .description(
+      'Run WASI programs that can be stopped anywhere and go on later, also after kill -9.',
+    )
+    .version(HOST_VERSION)
+    .option('--debug', 'show stacks of errors')
+    .enablePositionalOptions()
+    .configureOutput({
+      writeOut: (text) => context.out.write(text),
+      writeErr: (text) => context.err.write(text),
+      // A wrong use is reported like every other error.
+      outputError: () => {},
+    })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ stasis run --detach --name job --checkpoint-every 1s guests/build/nqueens.wasm 12
+  $ stasis ps
+  $ stasis restore job
+
+State lies under STASIS_HOME, by default the XDG state directory.`,
+    );
+  addRunCommand(program, context);
+  addPsCommand(program, context);
+  addLogsCommand(program, context);
+  addCheckpointCommand(program, context);
+  addCheckpointsCommand(program, context);
+  addRestoreCommand(program, context);
+  addKillCommand(program, context);
+  addRmCommand(program, context);
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}
+
+/** What commander threw, as an error of ours; null when it only printed help or the version. */
+export function usageError(error: CommanderError): HostError | null {
+  if (error.exitCode === 0 || error.code === 'commander.help') return null;
+  const sentence = error.message.replace(/^error: /, '').split('\n')[0]!;
+  const text = `${sentence[0]?.toUpperCase() ?? ''}${sentence.slice(1)}`;
+  return new HostError('ERR_USAGE', text.endsWith('.') ? text : `${text}.`, {
+    hint: 'stasis --help, or stasis COMMAND --help',
+  });
+}

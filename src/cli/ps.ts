@@ -1,0 +1,93 @@
+/**
+ * `stasis ps`: what runs, and what ran.
+ */
+import type { Command } from 'commander';
+import prettyMilliseconds from 'pretty-ms';
+import { wallClockNow } from '../cell/wall-clock.ts';
+import { visibleText } from '../fault/visible-text.ts';
+import { type JobState, type JobView, jobState, type RunRecord } from '../host/job-records.ts';
+import { endingStatus } from '../host/run-ending.ts';
+import { type CommandContext, printJson, withTable } from './command-context.ts';
+import { formatTable } from './terminal.ts';
+
+const HEAD = ['NAME', 'STATE', 'RUN', 'HOST', 'CELL', 'STARTED', 'CHECKPOINT', 'COMMAND'];
+const COMMAND_LENGTH_MAX = 60;
+
+export function addPsCommand(program: Command, context: CommandContext): void {
+  program
+    .command('ps')
+    .summary('list jobs')
+    .description('List the jobs that run, and those whose host died; with --all, every job.')
+    .option('-a, --all', 'jobs that ended, too')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  $ stasis ps --all')
+    .action(async ({ all, json }: { all?: boolean; json?: boolean }) => {
+      const views = await withTable(context, async (table) => table.list(context.settings.owner));
+      const states = views.map((view) => ({ view, state: jobState(view.run) }));
+      const shown = states.filter(({ state }) => all || state === 'running' || state === 'lost');
+      if (json) {
+        printJson(context.out, { jobs: shown.map(({ view, state }) => jobObject(view, state)) });
+        return;
+      }
+      const now = wallClockNow();
+      const rows = shown.map(({ view, state }) => jobRow(view, state, now));
+      context.out.write(formatTable(HEAD, rows, context.out));
+    });
+}
+
+function jobObject({ job, run }: JobView, state: JobState): Record<string, unknown> {
+  return {
+    job: job.name,
+    id: job.id,
+    state,
+    status: run.outcome === null ? null : endingStatus(run.outcome.ending),
+    ending: run.outcome?.ending ?? null,
+    run: run.number,
+    hostPid: run.host.pid,
+    cellPid: run.cell?.pid ?? null,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
+    checkpoint: run.checkpoint,
+    trouble: run.trouble,
+    restoredFrom: run.parent?.checkpoint ?? null,
+    module: job.moduleDigest,
+    modulePath: run.request.modulePath,
+    args: run.request.args,
+  };
+}
+
+function jobRow({ job, run }: JobView, state: JobState, now: Date): string[] {
+  const alive = state === 'running';
+  const age = Math.max(0, now.getTime() - Date.parse(run.startedAt));
+  return [
+    visibleText(job.name),
+    describeState(state, run),
+    String(run.number),
+    alive ? String(run.host.pid) : '-',
+    alive && run.cell !== null ? String(run.cell.pid) : '-',
+    `${prettyMilliseconds(age, { compact: true })} ago`,
+    run.trouble === null ? checkpointText(run) : 'failed',
+    visibleText(run.request.args.join(' '), COMMAND_LENGTH_MAX),
+  ];
+}
+
+function checkpointText({ checkpoint, parent }: RunRecord): string {
+  if (checkpoint !== null) return `#${checkpoint.sequence}`;
+  return parent === null ? '-' : 'restored';
+}
+
+function describeState(state: JobState, { outcome }: RunRecord): string {
+  const ending = outcome?.ending;
+  switch (ending?.kind) {
+    case 'exit':
+      return `exited (${endingStatus(ending)})`;
+    case 'limit':
+      return `limit (${ending.limit})`;
+    case 'deadline':
+      return 'limit (deadline)';
+    case 'signal':
+      return `killed (${ending.signal})`;
+    default:
+      return state;
+  }
+}

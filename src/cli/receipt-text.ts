@@ -1,0 +1,30 @@
+import prettyBytes from 'pretty-bytes';
+import type { Receipt } from '../checkpoint/receipt.ts';
+import { visibleText } from '../fault/visible-text.ts';
+
+const PAGE_BYTES = 65_536;
+
+/** A receipt in lines for people; the first one alone says the most important. */
+export function describeReceipt(receipt: Receipt): string[] {
+  const { moduleFile, fuelUsed, fuelLimit, directories } = receipt;
+  const memory = prettyBytes(receipt.memoryPages * PAGE_BYTES, { binary: true });
+  return [
+    `${receipt.job} goes on from checkpoint #${receipt.sequence} of ${receipt.stamp}`,
+    `  id           ${receipt.checkpoint}`,
+    `  made         by ${receipt.cause}, in run ${receipt.madeInRun}`,
+    ...receipt.checks.map((check, at) => `  ${at === 0 ? 'checked' : '       '}      ${check}`),
+    ...directories.map(
+      ({ hostPath, guestPath, readOnly }) =>
+        `  grants       ${visibleText(hostPath)} as ${visibleText(guestPath)}${readOnly ? ', read-only' : ''}`,
+    ),
+    `  fuel         ${fuelUsed} used${fuelLimit === null ? '' : ` of ${fuelLimit}`}, ${receipt.hostCalls} calls to the host`,
+    `  guest        ${receipt.frames} frames, ${receipt.handles} handles, ${memory} memory`,
+    `  image        ${prettyBytes(receipt.imageBytes)}, ${prettyBytes(receipt.storedBytes)} of it stored with it`,
+    `  output       ${prettyBytes(receipt.logBytes)} of log before it`,
+    ...(moduleFile === 'same'
+      ? []
+      : [
+          `  note         ${visibleText(receipt.modulePath)} is ${moduleFile} now; the kept copy is used`,
+        ]),
+  ];
+}

@@ -1,0 +1,125 @@
+/**
+ * Options that `run` and `restore` share, and how their values are read.
+ */
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import type { Preopen } from '../cell/protocol.ts';
+import { HostError } from '../fault/host-error.ts';
+import type { TriggerOrder } from './job-host.ts';
+import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
+
+const PAGE_BYTES = 65_536;
+/** A 32-bit memory has no more; several memories together are held to the same. */
+const MEMORY_PAGES_MAX = 65_536;
+export const MEMORY_PAGES_DEFAULT = 16_384;
+const TABLE_ENTRIES_MAX = 10_000_000;
+export const TABLE_ENTRIES_DEFAULT = 1_000_000;
+
+/** As commander hands them over; absent options are undefined. */
+export interface SharedOptions {
+  readonly detach?: boolean;
+  readonly checkpointEvery?: number;
+  readonly fuel?: string;
+  readonly timeout?: number;
+  readonly maxMemory?: number;
+  readonly maxTable?: number;
+  readonly rm?: boolean;
+  readonly json?: boolean;
+  readonly log: boolean;
+  readonly memoryDigest?: boolean;
+}
+
+/** Lists that grow in the order of the command line, whichever option adds to them. */
+export interface GatheredOptions {
+  readonly preopens: Preopen[];
+  readonly triggers: TriggerOrder[];
+}
+
+export function addSharedOptions(command: Command): GatheredOptions {
+  const preopens: Preopen[] = [];
+  const triggers: TriggerOrder[] = [];
+  command
+    .option('-d, --detach', 'run in the background and print the name of the job')
+    .option(
+      '--checkpoint-every <time>',
+      'make a checkpoint this often, such as 500ms or 1s',
+      parseDurationMs,
+    )
+    .option(
+      '--dir <host::guest>',
+      'grant a directory; HOST alone has the same path in the guest',
+      (text) => {
+        preopens.push(readPreopen(text, false));
+      },
+    )
+    .option('--dir-ro <host::guest>', 'grant a directory for reading only', (text) => {
+      preopens.push(readPreopen(text, true));
+    })
+    .option(
+      '--fuel <units>',
+      'end the guest when it used so much in all its runs together',
+      parseFuel,
+    )
+    .option('--timeout <time>', 'end the guest after this time', parseDurationMs)
+    .option('--max-memory <size>', 'memory that the guest may have (default: 1GiB)', parsePages)
+    .option(
+      '--max-table <entries>',
+      'table entries that the guest may have (default: 1000000)',
+      (text) => parseCount(text, 0, TABLE_ENTRIES_MAX),
+    )
+    .option('--rm', 'remove the job with its log and checkpoints when it ends')
+    .option('--no-log', 'keep no log of the output')
+    .option(
+      '--json',
+      'print the result as one JSON object: when detached on stdout, else last on stderr',
+    )
+    .addOption(new Option('--memory-digest').hideHelp())
+    .addOption(triggerOption('fuel', triggers))
+    .addOption(triggerOption('call', triggers));
+  return { preopens, triggers };
+}
+
+/** `--checkpoint-at-fuel N[:stop]`: for tests, which need a checkpoint at an exact place. */
+function triggerOption(on: 'fuel' | 'call', triggers: TriggerOrder[]): Option {
+  return new Option(`--checkpoint-at-${on} <n>`).hideHelp().argParser((text: string) => {
+    const found = /^(\d{1,19})(:stop)?$/.exec(text);
+    if (found === null) {
+      throw new HostError('ERR_USAGE', `--checkpoint-at-${on} takes a number, then perhaps :stop.`);
+    }
+    triggers.push({ on, at: found[1]!, stop: found[2] !== undefined });
+  });
+}
+
+function parsePages(text: string): number {
+  const pages = Math.floor(parseBytes(text) / PAGE_BYTES);
+  if (pages <= MEMORY_PAGES_MAX) return pages;
+  throw new HostError('ERR_USAGE', 'A guest can have at most 4GiB of memory.');
+}
+
+/** `HOST::GUEST` or `HOST`. A directory that is not there is told when the guest is to start. */
+function readPreopen(text: string, readOnly: boolean): Preopen {
+  const at = text.indexOf('::');
+  const host = at < 0 ? text : text.slice(0, at);
+  const guestPath = at < 0 ? text : text.slice(at + 2);
+  if (host === '' || guestPath === '' || text.includes('\0')) {
+    throw new HostError('ERR_USAGE', `${JSON.stringify(text)} grants no directory.`, {
+      hint: 'write --dir HOST::GUEST, such as --dir .::/work',
+    });
+  }
+  if (host.includes('*')) {
+    throw new HostError('ERR_USAGE', 'A directory with * in its name can not be granted.', {
+      hint: 'rename it, or grant the directory above it',
+    });
+  }
+  return { hostPath: truePath(resolve(host)), guestPath, readOnly };
+}
+
+/** Without symbolic links, as the cell's permissions are judged by the true name. */
+function truePath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * `stasis run`: starts a guest, in the foreground or detached.
+ */
+import { basename, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { HostError } from '../fault/host-error.ts';
+import type { RunRequest } from '../host/run-request.ts';
+import type { CommandContext } from './command-context.ts';
+import { hostInBackground, hostInForeground } from './host-command.ts';
+import {
+  addSharedOptions,
+  MEMORY_PAGES_DEFAULT,
+  type SharedOptions,
+  TABLE_ENTRIES_DEFAULT,
+} from './run-options.ts';
+
+interface RunOptions extends SharedOptions {
+  readonly name?: string;
+  readonly invoke?: string;
+  readonly trapUnknownImports?: boolean;
+}
+
+export function addRunCommand(program: Command, context: CommandContext): void {
+  const command = program.command('run');
+  const gathered = addSharedOptions(command);
+  const env: string[] = [];
+  command
+    .summary('run a WASI module')
+    .description('Run a WASI module. What follows MODULE belongs to the guest.')
+    .argument('<module>', 'the .wasm file')
+    .argument('[args...]', 'arguments of the guest')
+    .passThroughOptions()
+    .option(
+      '--name <name>',
+      'name of the job; without one, a job that makes no checkpoint is not kept',
+    )
+    .option(
+      '--env <k=v>',
+      'set a variable of the guest; K alone takes the value from here',
+      (text) => {
+        env.push(readVariable(text, context.environment));
+      },
+    )
+    .option('--invoke <export>', 'call this exported function instead of _start')
+    .option('--trap-unknown-imports', 'run although imports are missing; calling one traps')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ stasis run --detach --name job --checkpoint-every 1s guests/build/nqueens.wasm 12
+
+The exit status is the guest's own; docs/errors.md lists the others.`,
+    )
+    .action(async (module: string, args: string[], options: RunOptions) => {
+      const request: RunRequest = {
+        modulePath: resolve(module),
+        args: [basename(module), ...args],
+        env,
+        preopens: gathered.preopens,
+        fuel: options.fuel ?? null,
+        memoryPages: options.maxMemory ?? MEMORY_PAGES_DEFAULT,
+        tableEntries: options.maxTable ?? TABLE_ENTRIES_DEFAULT,
+        timeoutMs: options.timeout ?? null,
+        checkpointEveryMs: options.checkpointEvery ?? null,
+        invoke: options.invoke ?? null,
+        trapUnknownImports: options.trapUnknownImports ?? false,
+        keepLog: options.log,
+        removeAtEnd: options.rm ?? false,
+      };
+      const order = {
+        settings: context.settings,
+        work: { kind: 'run', name: options.name ?? null, request },
+        triggers: gathered.triggers,
+        digestMemory: options.memoryDigest ?? false,
+      } as const;
+      const json = options.json ?? false;
+      if (options.detach) await hostInBackground(context, order, json);
+      else await hostInForeground(context, order, json);
+    });
+}
+
+function readVariable(text: string, environment: NodeJS.ProcessEnv): string {
+  const at = text.indexOf('=');
+  if (text === '' || at === 0 || text.includes('\0')) {
+    throw new HostError('ERR_USAGE', `${JSON.stringify(text)} sets no variable.`, {
+      hint: 'write --env NAME=VALUE',
+    });
+  }
+  if (at > 0) return text;
+  const value = environment[text];
+  if (value !== undefined) return `${text}=${value}`;
+  throw new HostError('ERR_USAGE', `The variable ${JSON.stringify(text)} is not set here.`, {
+    hint: `write --env ${text}=VALUE`,
+  });
+}
