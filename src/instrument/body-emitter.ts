@@ -172,6 +172,7 @@ export class BodyEmitter {
       });
     }
     this.#pushSpills(site.stack, height, site.stack.length);
+    this.#writeSite(site.site);
     this.#call(target.next);
     out.u8(OP.call_indirect);
     out.u32(target.resultType(site.results));
@@ -179,8 +180,7 @@ export class BodyEmitter {
     if (site.siteKind === SITE_LOOP) {
       // The loop is written whole and polls at its head: give back what that will charge.
       this.#seek(site.site, site.at, false);
-      if (scan.loopMined.at(this.#loop)) this.#setCounter(CHUNK);
-      else this.#refund();
+      this.#refund();
     } else {
       this.#seek(site.site + 1, site.next, true);
     }

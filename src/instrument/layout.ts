@@ -87,7 +87,7 @@ export interface Layout {
 
 const types = (...list: number[]): Uint8Array => Uint8Array.from(list);
 
-const BASE_TYPES: readonly FuncType[] = [
+export const BASE_TYPES: readonly FuncType[] = [
   { params: types(), results: types() },
   { params: types(I32, I32), results: types() },
   { params: types(I32, I32, I32, I32, I32, I32, I32, I32), results: types() },
