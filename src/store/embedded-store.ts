@@ -1,0 +1,75 @@
+/**
+ * The store on this machine's disk: an index in SQLite and packs in files, all in one directory.
+ *
+ *   index.sqlite    the index (and its -wal and -shm)
+ *   packs/          sealed chunks (`pack-files.ts`)
+ *   writers/        leases of the processes that write packs
+ */
+import { join } from 'node:path';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import type { FilePort } from './file-port.ts';
+import { openPackFiles } from './pack-files.ts';
+import { openSqliteIndex } from './sqlite-index.ts';
+import type { Store } from './store.ts';
+
+const BUSY_MS_MAX = 30_000;
+
+export interface EmbeddedStoreOptions {
+  readonly directory: string;
+  readonly files: FilePort;
+  /** 16 hex digits that no other open store has. */
+  readonly writer: string;
+  /** How long a transaction waits for other processes; 30 s unless told. */
+  readonly busyMsMax?: number;
+}
+
+/** What of a store there is in `directory`, without touching it. Throws ERR_IO. */
+export async function findEmbeddedStore(
+  directory: string,
+  files: FilePort,
+): Promise<{ readonly index: boolean; readonly packs: boolean }> {
+  try {
+    const index = await files.look(join(directory, 'index.sqlite'));
+    const packs = join(directory, 'packs');
+    return {
+      // An empty file is one that a crash left before anything was in it.
+      index: index !== null && index.bytes > 0,
+      packs: (await files.look(packs)) !== null && (await files.list(packs)).length > 0,
+    };
+  } catch (error) {
+    throw ioFailure('look into the vault', error);
+  }
+}
+
+/** Opens the store in an existing directory, or makes one there. Throws as `openSqliteIndex` does. */
+export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<Store> {
+  const { directory, files, writer, busyMsMax = BUSY_MS_MAX } = options;
+  const indexPath = join(directory, 'index.sqlite');
+  try {
+    await files.makeDirectory(join(directory, 'packs'));
+    await files.makeDirectory(join(directory, 'writers'));
+    // SQLite would make it readable for everybody, and gives its log the same mode.
+    await createEmpty(indexPath, files);
+    await files.syncDirectory(directory);
+  } catch (error) {
+    throw ioFailure('make the vault', error);
+  }
+  const index = openSqliteIndex({ path: indexPath, busyMsMax });
+  const packs = openPackFiles({ directory, files, index, writer });
+  return {
+    index,
+    packs,
+    close: async () => {
+      await packs.close();
+      await index.close();
+    },
+  };
+}
+
+async function createEmpty(path: string, files: FilePort): Promise<void> {
+  try {
+    await (await files.create(path)).close();
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
+}

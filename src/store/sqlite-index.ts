@@ -1,0 +1,182 @@
+/**
+ * The index in SQLite: one database in WAL mode, synchronous=FULL, that several processes have open at
+ * once.
+ *
+ * Invariants:
+ * 1. One transaction at a time on the connection: everything goes through one queue, so a piece of work
+ *    may wait in its middle and nobody sees it half done.
+ * 2. Waiting for another process never blocks the event loop: SQLite's own waiting is off, and BEGIN is
+ *    tried again after a pause.
+ * 3. A database of a newer format, or one whose tables are not ours, is refused before it is changed.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as pause } from 'node:timers/promises';
+import { HostError } from '../fault/host-error.ts';
+import { prepareIndexRows } from './index-rows.ts';
+import { APPLICATION_ID, INDEX_FORMAT, SCHEMA } from './index-schema.ts';
+import { createSerialQueue, type SerialQueue } from './serial-queue.ts';
+import { isBusy, isDiskFull, sqliteFailure } from './sqlite-failure.ts';
+import type { Index } from './store.ts';
+
+/** While opening, SQLite waits by itself: nothing else is going on yet. */
+const OPEN_BUSY_MS = 10_000;
+const RETRY_PAUSE_MS_MAX = 50;
+
+type Rows = ReturnType<typeof prepareIndexRows>;
+
+export interface SqliteIndex extends Index {
+  /** As `write`, with the rows of freed packs, which are the pack store's own business. */
+  exclusively<T>(work: (rows: Rows) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface SqliteIndexOptions {
+  /** An existing file, empty for a new index. */
+  readonly path: string;
+  /** How long a transaction waits for other processes before ERR_VAULT_BUSY. */
+  readonly busyMsMax: number;
+}
+
+/** Throws ERR_VAULT_VERSION, ERR_VAULT_DAMAGED, ERR_VAULT_BUSY, ERR_DISK_FULL, ERR_IO. */
+export function openSqliteIndex({ path, busyMsMax }: SqliteIndexOptions): SqliteIndex {
+  const database = openDatabase(path);
+  const rows = prepareIndexRows(database);
+  const queue = createSerialQueue();
+  const run = transactionRunner(database, queue, busyMsMax);
+  return {
+    read: (work) => run('read the index', 'BEGIN', () => work(rows)),
+    write: (work) => run('write the index', 'BEGIN IMMEDIATE', () => work(rows)),
+    exclusively: (work) => run('write the index', 'BEGIN IMMEDIATE', () => work(rows)),
+    close: () =>
+      queue(async () => {
+        if (database.isOpen) database.close();
+      }),
+  };
+}
+
+function openDatabase(path: string): DatabaseSync {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path, { timeout: OPEN_BUSY_MS });
+    database.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;');
+    // Before anything is changed, WAL mode included: a newer vault stays exactly as it is.
+    const isNew = checkFormat(database);
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    if (isNew) createTables(database);
+    checkSchema(database);
+    database.exec('PRAGMA busy_timeout = 0');
+    return database;
+  } catch (error) {
+    database?.close();
+    throw sqliteFailure('open the index', error);
+  }
+}
+
+/** Whether the database has no tables yet. */
+function checkFormat(database: DatabaseSync): boolean {
+  const format = pragma(database, 'user_version');
+  const application = pragma(database, 'application_id');
+  if (application === APPLICATION_ID && format > INDEX_FORMAT) {
+    throw new HostError(
+      'ERR_VAULT_VERSION',
+      `The vault has format ${format}, and this version reads up to format ${INDEX_FORMAT}.`,
+      {
+        facts: { found: format, supported: INDEX_FORMAT },
+        hint: 'use the version that wrote the vault, or a newer one',
+      },
+    );
+  }
+  if (application === APPLICATION_ID && format === INDEX_FORMAT) return false;
+  const tables = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'];
+  if (application === 0 && format === 0 && tables === 0) return true;
+  throw notOurs();
+}
+
+function createTables(database: DatabaseSync): void {
+  database.exec('BEGIN IMMEDIATE');
+  // Another process may have been first.
+  if (checkFormat(database)) {
+    database.exec(SCHEMA);
+    database.exec(
+      `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${INDEX_FORMAT};`,
+    );
+  }
+  database.exec('COMMIT');
+}
+
+/** A trigger or a column put there by somebody else would run inside our transactions. */
+function checkSchema(database: DatabaseSync): void {
+  const model = new DatabaseSync(':memory:');
+  model.exec(SCHEMA);
+  const list = 'SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name';
+  const expected = JSON.stringify(model.prepare(list).all());
+  model.close();
+  if (JSON.stringify(database.prepare(list).all()) !== expected) throw notOurs();
+}
+
+function notOurs(): HostError {
+  return new HostError(
+    'ERR_VAULT_DAMAGED',
+    "The vault's index is damaged: its tables are not ours.",
+  );
+}
+
+function pragma(database: DatabaseSync, name: 'user_version' | 'application_id'): number {
+  return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
+
+function transactionRunner(
+  database: DatabaseSync,
+  queue: SerialQueue,
+  busyMsMax: number,
+): <T>(operation: string, begin: string, work: () => Promise<T>) => Promise<T> {
+  return (operation, begin, work) =>
+    queue(async () => {
+      try {
+        await patiently(() => database.exec(begin), busyMsMax);
+        const result = await work();
+        commit(database, begin !== 'BEGIN');
+        return result;
+      } catch (error) {
+        rollBack(database);
+        throw sqliteFailure(operation, error);
+      }
+    });
+}
+
+function commit(database: DatabaseSync, writes: boolean): void {
+  try {
+    database.exec('COMMIT');
+  } catch (error) {
+    // A full disk stopped the commit frame itself; after any other failure it may be in the log already.
+    if (!writes || isBusy(error) || isDiskFull(error)) throw error;
+    throw new HostError('ERR_IO', 'Could not write the index: the commit failed.', {
+      facts: { operation: 'commit', outcome: 'unknown' },
+      cause: error,
+    });
+  }
+}
+
+function rollBack(database: DatabaseSync): void {
+  try {
+    if (database.isTransaction) database.exec('ROLLBACK');
+  } catch {
+    // SQLite rolls back by itself after the failures that end a transaction.
+  }
+}
+
+/** Tries until the lock is free, with longer and longer pauses. */
+async function patiently(attempt: () => void, busyMsMax: number): Promise<void> {
+  let waitedMs = 0;
+  for (let tries = 0; ; tries++) {
+    try {
+      attempt();
+      return;
+    } catch (error) {
+      if (!isBusy(error) || waitedMs >= busyMsMax) throw error;
+    }
+    const pauseMs = Math.min(1 + tries, RETRY_PAUSE_MS_MAX);
+    await pause(pauseMs);
+    waitedMs += pauseMs;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The ledger: what ever happened in the vault, one entry an event, chained.
+ *
+ *   record   CBOR map { number, time, event, … }, in the clear: it names ids, never content or job names
+ *   mac      HMAC-SHA-256 under the ledger key of the mac before (32 zero bytes at first), then the record
+ *
+ * Invariants:
+ * 1. Numbers count from 1 without a gap, and each mac covers the whole past.
+ * 2. An entry is added in the transaction that makes it true.
+ * 3. Each owner's state names that owner's last entry (`owner-state.ts`): cutting the ledger's end off is
+ *    seen as soon as an owner whose entry it was is looked at.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { CborValue } from '../cbor/cbor.ts';
+import { decodeCbor } from '../cbor/decode.ts';
+import { encodeCbor } from '../cbor/encode.ts';
+import type { IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
+import { vaultDamaged } from './damage.ts';
+import { authenticate, type VaultKeys } from './vault-keys.ts';
+
+export type LedgerEvent =
+  | { readonly event: 'vault created' }
+  | { readonly event: 'owner added'; readonly owner: string }
+  | {
+      readonly event: 'sealed';
+      readonly owner: string;
+      readonly checkpoint: string;
+      readonly sequence: number;
+    }
+  | {
+      readonly event: 'removed';
+      readonly owner: string;
+      readonly checkpoint: string;
+      readonly sequence: number;
+      readonly freedPacks: readonly string[];
+    };
+
+const BEFORE_FIRST = new Uint8Array(32);
+const ENTRIES_PER_READ = 512;
+
+/** Checks the end of the chain and adds an entry. Throws ERR_VAULT_DAMAGED. */
+export async function appendLedger(
+  transaction: IndexTransaction,
+  keys: VaultKeys,
+  time: Date,
+  event: LedgerEvent,
+): Promise<LedgerRow> {
+  const last = await checkLedgerTail(transaction, keys);
+  const number = (last?.number ?? 0) + 1;
+  const record = encodeCbor({ ...event, number, time: time.toISOString() });
+  const row = { number, record, mac: authenticate(keys.ledger, last?.mac ?? BEFORE_FIRST, record) };
+  await transaction.addLedger(row);
+  return row;
+}
+
+/** The last entry, checked against the one before it; null in an empty ledger. Throws ERR_VAULT_DAMAGED. */
+export async function checkLedgerTail(view: IndexView, keys: VaultKeys): Promise<LedgerRow | null> {
+  const tail = await view.ledgerTail(2);
+  const last = tail.at(-1);
+  if (last === undefined) return null;
+  checkEntry(keys, last, tail.length === 2 ? tail[0]! : null);
+  return last;
+}
+
+/** Walks the whole chain. Throws ERR_VAULT_DAMAGED with the number of the first entry that is wrong. */
+export async function walkLedger(
+  view: IndexView,
+  keys: VaultKeys,
+): Promise<{ readonly entries: number; readonly head: string }> {
+  let last: LedgerRow | null = null;
+  for (;;) {
+    const rows: readonly LedgerRow[] = await view.ledger((last?.number ?? 0) + 1, ENTRIES_PER_READ);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      checkEntry(keys, row, last);
+      last = row;
+    }
+  }
+  const mac = last?.mac ?? BEFORE_FIRST;
+  return { entries: last?.number ?? 0, head: Buffer.from(mac).toString('hex') };
+}
+
+function checkEntry(keys: VaultKeys, row: LedgerRow, before: LedgerRow | null): void {
+  const number = (before?.number ?? 0) + 1;
+  const mac = authenticate(keys.ledger, before?.mac ?? BEFORE_FIRST, row.record);
+  const isAuthentic =
+    row.number === number && row.mac.length === mac.length && timingSafeEqual(row.mac, mac);
+  if (!isAuthentic || numberIn(row.record) !== number) {
+    throw vaultDamaged('The ledger', { entry: row.number });
+  }
+}
+
+function numberIn(record: Uint8Array): CborValue {
+  const value = decodeCbor(record) as { readonly number?: CborValue };
+  return value.number ?? null;
+}

@@ -1,0 +1,53 @@
+/**
+ * Opening: find the record, check who asks and for which software, and only then read the image.
+ */
+import { HostError } from '../fault/host-error.ts';
+import type { CheckpointInfo, Requester, SoftwareIdentity } from './checkpoint-info.ts';
+import { readImage, readManifest } from './read-image.ts';
+import { checkRequest } from './requester.ts';
+import { type LookedUp, lookUp, noSuchCheckpoint } from './select-checkpoint.ts';
+import type { OpenedCheckpoint } from './vault.ts';
+import type { VaultContext } from './vault-context.ts';
+
+/** See `Vault.check`. */
+export async function checkCheckpoint(
+  context: VaultContext,
+  requester: Requester,
+  id: string,
+  software: SoftwareIdentity,
+): Promise<CheckpointInfo> {
+  return (await admit(context, requester, id, software)).record.info;
+}
+
+/** See `Vault.open`. */
+export async function openCheckpoint(
+  context: VaultContext,
+  requester: Requester,
+  id: string,
+  software: SoftwareIdentity,
+): Promise<OpenedCheckpoint> {
+  const { owner, record } = await admit(context, requester, id, software);
+  try {
+    const manifest = await readManifest(context, owner, record.manifest);
+    const image = await readImage(context, owner, manifest, record.info.imageBytes);
+    return { info: record.info, ...image };
+  } catch (error) {
+    // Removed while it was being read: that is no damage.
+    const isDamage = error instanceof HostError && error.code === 'ERR_VAULT_DAMAGED';
+    if (isDamage) await admit(context, requester, id, software);
+    throw error;
+  }
+}
+
+async function admit(
+  context: VaultContext,
+  requester: Requester,
+  id: string,
+  software: SoftwareIdentity,
+): Promise<LookedUp> {
+  const { store, keys } = context;
+  const found = await store.index.read((view) => lookUp(view, keys, requester, id));
+  if (found === null) throw noSuchCheckpoint(id);
+  checkRequest(found.record, requester, software);
+  return found;
+}

@@ -1,0 +1,158 @@
+/**
+ * Reading an image back: its manifest, then its chunks, pack by pack in the order in which they lie, each
+ * authenticated before anything else is done with it.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { ChunkRow, PackStore } from '../store/store.ts';
+import { CHUNK_BYTES, openChunk } from './chunk.ts';
+import { vaultDamaged } from './damage.ts';
+import { cutImage, decodeManifest, MANIFEST_BYTES_MAX, type Manifest } from './manifest.ts';
+import { TAG_BYTES } from './sealing.ts';
+import { turn, type VaultContext } from './vault-context.ts';
+import { type OwnerKeys, unwrapPackKey } from './vault-keys.ts';
+
+const READ_BYTES = 1_048_576;
+/** Chunks opened before other work gets its turn: about two milliseconds. */
+const CHUNKS_PER_TURN = 16;
+
+interface OwnerReference {
+  readonly number: number;
+  readonly keys: OwnerKeys;
+}
+
+export interface ReadImage {
+  readonly head: Uint8Array;
+  readonly pages: Uint8Array;
+}
+
+/** Throws ERR_VAULT_DAMAGED, ERR_IO. */
+export async function readManifest(
+  context: VaultContext,
+  owner: OwnerReference,
+  identity: Uint8Array,
+): Promise<Manifest> {
+  let encoded: Uint8Array | null = null;
+  await readChunks(context, owner, [identity], MANIFEST_BYTES_MAX, (_, plain) => {
+    encoded = plain;
+  });
+  if (encoded === null) throw vaultDamaged("An image's list of chunks");
+  return decodeManifest(encoded);
+}
+
+/** The image whose chunks `manifest` lists. `imageBytes` is what the record says of its size. */
+export async function readImage(
+  context: VaultContext,
+  owner: OwnerReference,
+  manifest: Manifest,
+  imageBytes: number,
+): Promise<ReadImage> {
+  const { headBytes, pagesBytes, identities } = manifest;
+  if (headBytes + pagesBytes !== imageBytes) throw vaultDamaged("An image's list of chunks");
+  const head = Buffer.allocUnsafeSlow(headBytes);
+  const pages = Buffer.allocUnsafeSlow(pagesBytes);
+  const cuts = [...cutImage(headBytes, pagesBytes)];
+  await readChunks(context, owner, identities, CHUNK_BYTES, (index, plain) => {
+    const { offset, length } = cuts[index]!;
+    if (plain.length !== length) throw vaultDamaged("A part of the checkpoint's image");
+    if (offset < headBytes) head.set(plain, offset);
+    else pages.set(plain, offset - headBytes);
+  });
+  return { head: new Uint8Array(head.buffer), pages: new Uint8Array(pages.buffer) };
+}
+
+/** Hands over each chunk's plaintext with its index, in an order of the store's convenience. */
+async function readChunks(
+  context: VaultContext,
+  owner: OwnerReference,
+  identities: readonly Uint8Array[],
+  plainBytesMax: number,
+  accept: (index: number, plain: Uint8Array) => void,
+): Promise<void> {
+  const { rows, keys } = await locate(context, owner, identities, plainBytesMax);
+  const order = rows.map((_, index) => index);
+  order.sort((a, b) => comparePlaces(rows[a]!, rows[b]!));
+  let opened = 0;
+  for (const run of contiguousRuns(rows, order)) {
+    const { pack, offsetBytes } = rows[run[0]!]!;
+    const bytes = await readRun(context.store.packs, rows, run);
+    let last: { readonly row: ChunkRow; readonly plain: Uint8Array } | null = null;
+    for (const index of run) {
+      const row = rows[index]!;
+      // Equal chunks of one image lie at one place and come one after the other.
+      if (last === null || comparePlaces(last.row, row) !== 0) {
+        const start = row.offsetBytes - offsetBytes;
+        const sealed = bytes.subarray(start, start + row.storedBytes);
+        last = { row, plain: openChunk(owner.keys, keys.get(pack)!, row, sealed) };
+        if (++opened % CHUNKS_PER_TURN === 0) await turn();
+      }
+      accept(index, last.plain);
+    }
+  }
+}
+
+async function locate(
+  { store }: VaultContext,
+  owner: OwnerReference,
+  identities: readonly Uint8Array[],
+  plainBytesMax: number,
+): Promise<{ readonly rows: ChunkRow[]; readonly keys: ReadonlyMap<string, KeyObject> }> {
+  return store.index.read(async (view) => {
+    const rows: ChunkRow[] = [];
+    const keys = new Map<string, KeyObject>();
+    for (const row of await view.chunks(owner.number, identities)) {
+      // The sizes are not authenticated yet, and are about to be allocated.
+      const fits =
+        row !== null &&
+        row.plainBytes <= plainBytesMax &&
+        row.storedBytes >= TAG_BYTES &&
+        row.storedBytes <= row.plainBytes + TAG_BYTES;
+      if (!fits) throw vaultDamaged("A part of the checkpoint's image");
+      rows.push(row);
+      if (keys.has(row.pack)) continue;
+      const pack = await view.pack(row.pack);
+      if (pack === null) throw vaultDamaged("A part of the checkpoint's image", { pack: row.pack });
+      keys.set(row.pack, unwrapPackKey(owner.keys, row.pack, pack.wrappedKey));
+    }
+    return { rows, keys };
+  });
+}
+
+function comparePlaces(a: ChunkRow, b: ChunkRow): number {
+  if (a.pack !== b.pack) return a.pack < b.pack ? -1 : 1;
+  return a.offsetBytes - b.offsetBytes;
+}
+
+/** Splits `order` where the next chunk doesn't follow at once, or the run grows too long to read at once. */
+function* contiguousRuns(
+  rows: readonly ChunkRow[],
+  order: readonly number[],
+): Generator<readonly number[]> {
+  let run: number[] = [];
+  for (const index of order) {
+    const row = rows[index]!;
+    const first = rows[run[0] ?? index]!;
+    const last = rows[run.at(-1) ?? index]!;
+    const follows =
+      row.pack === first.pack &&
+      (row.offsetBytes === last.offsetBytes ||
+        row.offsetBytes === last.offsetBytes + last.storedBytes) &&
+      row.offsetBytes + row.storedBytes - first.offsetBytes <= READ_BYTES;
+    if (run.length > 0 && !follows) {
+      yield run;
+      run = [];
+    }
+    run.push(index);
+  }
+  if (run.length > 0) yield run;
+}
+
+async function readRun(
+  packs: PackStore,
+  rows: readonly ChunkRow[],
+  run: readonly number[],
+): Promise<Uint8Array> {
+  const first = rows[run[0]!]!;
+  const last = rows[run.at(-1)!]!;
+  const lengthBytes = last.offsetBytes + last.storedBytes - first.offsetBytes;
+  return packs.read(first.pack, first.offsetBytes, lengthBytes);
+}

@@ -1,0 +1,83 @@
+/**
+ * A checkpoint's record: the small sealed CBOR map that a row of the index carries. It holds all that is
+ * told about the checkpoint, and where its image begins.
+ *
+ * The record is bound to vault, owner, id and sequence: a row that was changed, moved to another owner or
+ * given another's number does not open.
+ */
+import { decodeCbor } from '../cbor/decode.ts';
+import { encodeCbor } from '../cbor/encode.ts';
+import { bytes, checkShape, integer, mapOf, oneOf, text } from '../cbor/shape.ts';
+import type { CheckpointRow } from '../store/store.ts';
+import type { CheckpointInfo } from './checkpoint-info.ts';
+import { IDENTITY_BYTES } from './chunk.ts';
+import { vaultDamaged } from './damage.ts';
+import { bindTo, openSmall, sealSmall } from './sealing.ts';
+import type { OwnerKeys, Random } from './vault-keys.ts';
+
+export interface CheckpointRecord {
+  readonly info: CheckpointInfo;
+  /** The owner as the record has it; always the one that the row has, or the vault is damaged. */
+  readonly owner: string;
+  /** Identity of the chunk that lists the image's chunks. */
+  readonly manifest: Uint8Array;
+}
+
+const count = integer(0);
+const recordShape = mapOf({
+  owner: text(),
+  id: text(),
+  job: text(),
+  name: text(),
+  sequence: integer(1),
+  stamp: text(),
+  cause: oneOf('request', 'timer', 'guest', 'trigger'),
+  software: mapOf({
+    module: text(),
+    instrumenter: text(),
+    host: text(),
+    imageFormat: count,
+    engine: text(),
+  }),
+  entry: oneOf('cli', 'edge', 'replay'),
+  run: count,
+  logBytes: count,
+  imageBytes: count,
+  storedBytes: count,
+  manifest: bytes(IDENTITY_BYTES, IDENTITY_BYTES),
+});
+
+export function sealRecord(
+  keys: OwnerKeys,
+  info: CheckpointInfo,
+  manifest: Uint8Array,
+  random: Random,
+): Uint8Array {
+  const { id, sequence, software } = info;
+  const { module, instrumenter, host, imageFormat, engine } = software;
+  const plain = encodeCbor({
+    ...info,
+    software: { module, instrumenter, host, imageFormat, engine },
+    owner: keys.owner,
+    manifest,
+  });
+  return sealSmall(keys.record, recordBinding(keys, id, sequence), plain, random);
+}
+
+/** The record of a row, or null when it was not sealed with these keys for this id and sequence. */
+export function openRecord(keys: OwnerKeys, row: CheckpointRow): CheckpointRecord | null {
+  const plain = openSmall(keys.record, recordBinding(keys, row.id, row.sequence), row.record);
+  if (plain === null) return null;
+  const { owner, manifest, ...info } = checkShape(recordShape, decodeCbor(plain), {
+    what: 'checkpoint record',
+    code: 'ERR_VAULT_DAMAGED',
+  });
+  if (info.id !== row.id || info.sequence !== row.sequence) {
+    throw vaultDamaged('A checkpoint', { id: row.id });
+  }
+  return { info, owner, manifest };
+}
+
+function recordBinding(keys: OwnerKeys, id: string, sequence: number): Uint8Array {
+  return bindTo('record', keys.vaultId, keys.owner, id, sequence);
+}

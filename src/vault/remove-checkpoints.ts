@@ -1,0 +1,92 @@
+/**
+ * Removing checkpoints: the rows go in one transaction, together with the references to their chunks;
+ * packs that nothing refers to any more are deleted after it has committed.
+ *
+ * A checkpoint that is damaged can be removed too. Which chunks it used can't be told then, so they stay.
+ */
+import { HostError } from '../fault/host-error.ts';
+import type { Requester } from './checkpoint-info.ts';
+import { appendLedger } from './ledger.ts';
+import { loadOwner, saveOwner } from './owner-state.ts';
+import { readManifest } from './read-image.ts';
+import { openRecord } from './record.ts';
+import { noSuchCheckpoint } from './select-checkpoint.ts';
+import type { VaultContext } from './vault-context.ts';
+
+/** See `Vault.remove`. */
+export async function removeCheckpoints(
+  context: VaultContext,
+  requester: Requester,
+  ids: readonly string[],
+): Promise<void> {
+  const { store, keys, now, random } = context;
+  const wanted = new Set(ids);
+  if (wanted.size === 0) return;
+  const used = await usedChunks(context, requester, wanted);
+  const freed = await store.index.write(async (transaction) => {
+    const owner = await loadOwner(transaction, keys, requester.owner);
+    if (owner === null) throw noSuchCheckpoint(ids[0]!);
+    let last = null;
+    const freedPacks: string[] = [];
+    const kept = owner.checkpoints.filter(({ id }) => !wanted.has(id));
+    const removed = owner.checkpoints.filter(({ id }) => wanted.has(id));
+    for (const id of wanted) {
+      if (!removed.some((checkpoint) => checkpoint.id === id)) throw noSuchCheckpoint(id);
+    }
+    for (const { id, sequence } of removed) {
+      await transaction.removeCheckpoint(id);
+      const freedHere = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
+      freedPacks.push(...freedHere);
+      last = await appendLedger(transaction, keys, now(), {
+        event: 'removed',
+        owner: requester.owner,
+        checkpoint: id,
+        sequence,
+        freedPacks: freedHere,
+      });
+    }
+    await saveOwner(transaction, owner, owner.state, kept, last!, random);
+    return freedPacks;
+  });
+  for (const pack of freed) {
+    // Done is done: what can't be deleted now is recorded as freed, and the next sweep deletes it.
+    await store.packs.remove(pack).catch(() => undefined);
+  }
+}
+
+/** Each distinct chunk of each checkpoint, by checkpoint id. */
+async function usedChunks(
+  context: VaultContext,
+  requester: Requester,
+  ids: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, readonly Uint8Array[]>> {
+  const { store, keys } = context;
+  const found = await store.index.read(async (view) => {
+    const owner = await loadOwner(view, keys, requester.owner);
+    const records = [];
+    for (const id of ids) {
+      const isOwn = owner?.checkpoints.some((checkpoint) => checkpoint.id === id);
+      const row = isOwn ? await view.checkpoint(id) : null;
+      if (owner === null || row === null) throw noSuchCheckpoint(id);
+      records.push({ id, record: openRecord(owner.keys, row) });
+    }
+    return { owner: owner!, records };
+  });
+  const used = new Map<string, readonly Uint8Array[]>();
+  for (const { id, record } of found.records) {
+    if (record === null) continue;
+    try {
+      const { identities } = await readManifest(context, found.owner, record.manifest);
+      const distinct = new Map(
+        [...identities, record.manifest].map((identity) => [
+          Buffer.from(identity).toString('hex'),
+          identity,
+        ]),
+      );
+      used.set(id, [...distinct.values()]);
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_DAMAGED') throw error;
+    }
+  }
+  return used;
+}

@@ -1,0 +1,15 @@
+import type { Store } from '../store/store.ts';
+import type { Random, VaultKeys } from './vault-keys.ts';
+
+/** What every operation of an open vault works with. */
+export interface VaultContext {
+  readonly store: Store;
+  readonly keys: VaultKeys;
+  readonly now: () => Date;
+  readonly random: Random;
+}
+
+/** Lets the rest of the process have its turn. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
