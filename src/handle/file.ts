@@ -44,6 +44,11 @@ export function openFlags(access: FileAccess): number {
   return flags | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW;
 }
 
+/** The same for a path that names an open file itself, which is a link to follow. */
+export function reopenFlags(access: FileAccess): number {
+  return openFlags(access) & ~constants.O_NOFOLLOW;
+}
+
 /**
  * Opens `hostPath`, whose last component must not be a link; -errno when that fails. What is neither a
  * regular file nor a directory is refused: NXIO. A directory is ISDIR.

@@ -27,13 +27,13 @@ import { closePreopens, openPreopens, type Preopen } from './preopens.ts';
 /** For a new guest: 0 to 2 are its streams, the granted directories follow. Throws HostError. */
 export function createGuestResources(grants: Grants): GuestResources {
   const parts = assemble(grants);
-  for (const handle of firstHandles(parts.holdings)) {
-    assert(
-      parts.handles.insert(handle) !== null,
-      'a request grants fewer directories than handles',
-    );
+  try {
+    for (const make of firstHandles(parts.holdings)) insertFirst(parts.handles, make);
+    return parts.resources;
+  } catch (failure) {
+    parts.resources.close();
+    throw failure;
   }
-  return parts.resources;
 }
 
 /**

@@ -65,6 +65,16 @@ export class HandleTable {
     return handle;
   }
 
+  /** Puts the handle of number `from` in place of the one of number `to`, which is given back. */
+  move(from: number, to: number): Handle | undefined {
+    const handle = this.#slots[from];
+    const replaced = this.#slots[to];
+    if (handle === undefined || replaced === undefined || from === to) return undefined;
+    this.remove(from);
+    this.#slots[to] = handle;
+    return replaced;
+  }
+
   /** Takes every handle out; see `remove`. */
   clear(): void {
     this.#slots.length = 0;

@@ -1,0 +1,73 @@
+/**
+ * What the groups of calls give and how their calls keep from throwing.
+ *
+ * A call takes i32 as (possibly negative) number and i64 as bigint and returns an errno or INTERRUPTED.
+ */
+import { errnoOf } from '../abi/errno.ts';
+import { GuestExit } from './environment.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: the parameters of wasm imports are numbers and bigints by position
+export type Call = (...args: any[]) => number;
+export type Calls = Readonly<Record<string, Call>>;
+
+/**
+ * `call` with everything that a host call throws turned into an errno; only `GuestExit` goes on. One
+ * wrapper an arity: rest parameters would cost an array on every call.
+ */
+export function contained(call: Call): Call {
+  switch (call.length) {
+    case 0:
+      return () => {
+        try {
+          return call();
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+    case 1:
+      return (a) => {
+        try {
+          return call(a);
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+    case 2:
+      return (a, b) => {
+        try {
+          return call(a, b);
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+    case 3:
+      return (a, b, c) => {
+        try {
+          return call(a, b, c);
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+    case 4:
+      return (a, b, c, d) => {
+        try {
+          return call(a, b, c, d);
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+    default:
+      return (a, b, c, d, e, f, g, h, i) => {
+        try {
+          return call(a, b, c, d, e, f, g, h, i);
+        } catch (error) {
+          return outcome(error);
+        }
+      };
+  }
+}
+
+function outcome(error: unknown): number {
+  if (error instanceof GuestExit) throw error;
+  return errnoOf(error);
+}

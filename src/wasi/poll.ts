@@ -1,0 +1,171 @@
+/**
+ * Waiting for the first of several events.
+ *
+ * Progress of an interrupted call: the guest's monotonic time when it began, so that timeouts counted
+ * from then don't start again.
+ */
+import { fstatSync } from 'node:fs';
+import { ERRNO, type Errno } from '../abi/errno.ts';
+import { CLOCKID, EVENTRWFLAGS, EVENTTYPE, SUBCLOCKFLAGS } from '../abi/flags.ts';
+import { SIZE, writeEvent } from '../abi/layout.ts';
+import { RIGHT } from '../abi/rights.ts';
+import type { Handle } from '../handle/handle-table.ts';
+import { fillStdin } from '../handle/stdin.ts';
+import type { Calls } from './calls.ts';
+import { timeOn } from './clock.ts';
+import { INTERRUPTED, type WasiEnvironment } from './environment.ts';
+
+/** Several times what a guest can have open; bounds the time that one call takes. */
+const SUBSCRIPTIONS_MAX = 16_384;
+
+/** What a stream takes at least. */
+const WRITABLE_BYTES = 65_536n;
+
+/** No clock of ours gets there; a later deadline is none. */
+const DEADLINE_NS_MAX = 2n ** 62n;
+
+/** One subscription looked at: it has happened (`error`, `nbytes`, `flags`), or may by `untilNs`. */
+interface Outlook {
+  readonly happened: boolean;
+  readonly error: Errno;
+  readonly nbytes: bigint;
+  readonly flags: number;
+  /** On the guest's monotonic clock; null: not by itself. */
+  readonly untilNs: bigint | null;
+  readonly onStdin: boolean;
+}
+
+const NOTHING = { error: ERRNO.SUCCESS, nbytes: 0n, flags: 0, untilNs: null, onStdin: false };
+const HAPPENED: Outlook = { ...NOTHING, happened: true };
+const WAITING: Outlook = { ...NOTHING, happened: false };
+
+export function pollCalls(environment: WasiEnvironment): Calls {
+  const { memory, handles, clock, pause } = environment;
+
+  const lookAtClock = (view: DataView, at: number, startNs: bigint): Outlook => {
+    const id = view.getUint32(at + 16, true);
+    const timeoutNs = view.getBigUint64(at + 24, true);
+    const isAbsolute = (view.getUint16(at + 40, true) & SUBCLOCKFLAGS.ABSTIME) !== 0;
+    const now = timeOn(clock, id);
+    if (now === null) return { ...HAPPENED, error: ERRNO.INVAL };
+    // A span of time is the same on every clock; processor time alone doesn't pass while waiting.
+    if (id === CLOCKID.PROCESS_CPUTIME || id === CLOCKID.THREAD_CPUTIME) {
+      return { ...HAPPENED, error: ERRNO.NOTSUP };
+    }
+    const monotonicNs = clock.monotonicNs();
+    const untilNs = isAbsolute ? monotonicNs + (timeoutNs - now) : startNs + timeoutNs;
+    if (untilNs <= monotonicNs) return HAPPENED;
+    return { ...WAITING, untilNs: untilNs < DEADLINE_NS_MAX ? untilNs : null };
+  };
+
+  const lookAtHandle = (fd: number, type: number): Outlook => {
+    const handle = handles.get(fd);
+    if (handle === undefined || handle.kind === 'directory') {
+      return { ...HAPPENED, error: ERRNO.BADF };
+    }
+    if ((handle.rights & RIGHT.POLL_FD_READWRITE) === 0) {
+      return { ...HAPPENED, error: ERRNO.NOTCAPABLE };
+    }
+    return type === EVENTTYPE.FD_READ ? lookAtRead(handle) : lookAtWrite(handle);
+  };
+
+  /** Looks at all subscriptions and writes the events that have happened; how many, or what to wait for. */
+  const look = (subscriptions: DataView, count: number, out: number, startNs: bigint) => {
+    let events = 0;
+    let untilNs: bigint | null = null;
+    let onStdin = false;
+    for (let index = 0; index < count; index++) {
+      const at = index * SIZE.SUBSCRIPTION;
+      const type = subscriptions.getUint8(at + 8);
+      const outlook =
+        type === EVENTTYPE.CLOCK
+          ? lookAtClock(subscriptions, at, startNs)
+          : lookAtHandle(subscriptions.getUint32(at + 16, true), type);
+      if (outlook.happened) {
+        const userdata = subscriptions.getBigUint64(at, true);
+        const { error, nbytes, flags } = outlook;
+        const event = { userdata, error, type, nbytes, flags };
+        writeEvent(memory.view, out + events * SIZE.EVENT, event);
+        events += 1;
+      }
+      onStdin ||= outlook.onStdin;
+      if (outlook.untilNs !== null && (untilNs === null || outlook.untilNs < untilNs)) {
+        untilNs = outlook.untilNs;
+      }
+    }
+    return { events, untilNs, onStdin };
+  };
+
+  return {
+    /**
+     * `poll_oneoff`: waits until at least one of `count` subscriptions has happened.
+     *
+     * A file is always ready; stdin is when there are bytes or its end. What is wrong with one
+     * subscription (BADF, INVAL, NOTCAPABLE, NOTSUP) is an event of it. A deadline on the wall clock is
+     * kept also when that clock is set while waiting, if late.
+     *
+     * Reads the subscriptions, 48 bytes each, at `subscriptions`; writes an event, 32 bytes, for each
+     * that has happened, in their order, at `out`, and how many, u32, at `result`.
+     *
+     * - INVAL: no subscription or more than 16,384; or one of a type that doesn't exist.
+     * - FAULT: the subscriptions, `count` events or `result` aren't within memory.
+     *
+     * Source: WASI snapshot preview1, `poll_oneoff`; compare poll(2).
+     */
+    poll_oneoff: (subscriptions: number, out: number, count: number, result: number) => {
+      const total = count >>> 0;
+      if (total === 0 || total > SUBSCRIPTIONS_MAX) return ERRNO.INVAL;
+      const size = total * SIZE.SUBSCRIPTION;
+      const fits =
+        memory.holds(subscriptions, size) &&
+        memory.holds(out, total * SIZE.EVENT) &&
+        memory.holds(result, 4);
+      if (!fits) return ERRNO.FAULT;
+      const from = subscriptions >>> 0;
+      // Events may be written over the subscriptions, which are looked at more than once.
+      const copy = new DataView(memory.bytes.slice(from, from + size).buffer);
+      for (let index = 0; index < total; index++) {
+        const type = copy.getUint8(index * SIZE.SUBSCRIPTION + 8);
+        if (type > EVENTTYPE.FD_WRITE) return ERRNO.INVAL;
+      }
+      const startNs = startedAt(environment);
+      environment.progress = null;
+      for (;;) {
+        const { events, untilNs, onStdin } = look(copy, total, out >>> 0, startNs);
+        if (events > 0) {
+          memory.view.setUint32(result >>> 0, events, true);
+          return ERRNO.SUCCESS;
+        }
+        if (pause.wait(untilNs, { stdin: onStdin }) === 'interrupted') {
+          environment.progress = startNs;
+          return INTERRUPTED;
+        }
+      }
+    },
+  };
+}
+
+/** When this call began, perhaps in another process; an image that says a time to come is not believed. */
+function startedAt({ progress, clock }: WasiEnvironment): bigint {
+  const now = clock.monotonicNs();
+  const before = typeof progress === 'number' ? BigInt(Math.trunc(progress)) : progress;
+  return typeof before === 'bigint' && before >= 0n && before < now ? before : now;
+}
+
+function lookAtRead(handle: Exclude<Handle, { kind: 'directory' }>): Outlook {
+  if (handle.kind === 'output') return { ...HAPPENED, error: ERRNO.BADF };
+  if (handle.kind === 'file') {
+    const left = fstatSync(handle.hostFd).size - handle.offsetBytes;
+    return { ...HAPPENED, nbytes: BigInt(Math.max(0, left)) };
+  }
+  const state = fillStdin(handle);
+  if (state === 'empty') return { ...WAITING, onStdin: true };
+  if (state === 'failed') return { ...HAPPENED, error: ERRNO.IO };
+  const nbytes = handle.unread.length;
+  return { ...HAPPENED, nbytes: BigInt(nbytes), flags: nbytes === 0 ? EVENTRWFLAGS.HANGUP : 0 };
+}
+
+function lookAtWrite(handle: Exclude<Handle, { kind: 'directory' }>): Outlook {
+  if (handle.kind === 'stdin') return { ...HAPPENED, error: ERRNO.BADF };
+  return { ...HAPPENED, nbytes: WRITABLE_BYTES };
+}
