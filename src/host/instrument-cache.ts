@@ -7,7 +7,7 @@
  *   0       8     "STASISIC"
  *   8       4     u32 little-endian: layout, 1
  *   12      4     u32 little-endian: bytes of the plan, p
- *   16      32    SHA-256 of everything from 48 on
+ *   16      32    SHA-256 of bytes 0 to 16 and everything from 48 on
  *   48      p     plan
  *   48+p    …     instrumented module
  *
@@ -61,8 +61,14 @@ export function findInstrumented(
   const body = file.subarray(HEADER_BYTES);
   const digest = file.subarray(DIGEST_AT, HEADER_BYTES);
   if (file.readUInt32LE(8) !== LAYOUT || planBytes > body.length) return null;
-  if (!createHash('sha256').update(body).digest().equals(digest)) return null;
+  if (!digestOf(file.subarray(0, DIGEST_AT), [body]).equals(digest)) return null;
   return { plan: body.subarray(0, planBytes), bytes: body.subarray(planBytes) };
+}
+
+function digestOf(head: Uint8Array, body: readonly Uint8Array[]): Buffer {
+  const hash = createHash('sha256').update(head);
+  for (const part of body) hash.update(part);
+  return hash.digest();
 }
 
 /** Keeps an entry as far as there is room; a cache that can't be written is only slower. */
@@ -71,8 +77,7 @@ export function keepInstrumented(places: Places, key: InstrumentKey, made: Instr
   MAGIC.copy(header);
   header.writeUInt32LE(LAYOUT, 8);
   header.writeUInt32LE(made.plan.length, 12);
-  const hash = createHash('sha256').update(made.plan).update(made.bytes);
-  hash.digest().copy(header, DIGEST_AT);
+  digestOf(header.subarray(0, DIGEST_AT), [made.plan, made.bytes]).copy(header, DIGEST_AT);
   const path = entryPath(places, key);
   try {
     writeWholeFile(path, `${path}.${process.pid}`, [header, made.plan, made.bytes]);
