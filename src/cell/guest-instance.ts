@@ -13,7 +13,7 @@
  */
 import { HostError } from '../fault/host-error.ts';
 import type { ImageMemory, ImageStack, ImageTable, ImageValues } from '../image/image.ts';
-import { capturePages, restorePages } from '../image/memory-capture.ts';
+import { type CapturedPages, capturePages, restorePages } from '../image/memory-capture.ts';
 import { DENY_MEMORY } from '../instrument/appended-functions.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../instrument/host-adaptor.ts';
 import { EXPORT_PREFIX, FUNCTION, GLOBAL, type Layout, layOut } from '../instrument/layout.ts';
@@ -101,8 +101,11 @@ export class GuestInstance {
 
   // — running —
 
-  /** Functions to call on a fresh guest, in order: the start function if there is one, then the entry. */
-  entries(name: string): readonly WasmFunction[] {
+  /**
+   * Functions to call, in order: the start function if there is one, then the entry. With `restored`,
+   * those that are to be called once the stack in `frames` has come to its end.
+   */
+  entries(name: string, restored: boolean): readonly WasmFunction[] {
     const { exports, start } = this.#facts.module;
     const entry = exports.find((candidate) => candidate.name === name && candidate.kind === 'func');
     if (entry === undefined) {
@@ -121,7 +124,14 @@ export class GuestInstance {
       });
     }
     const called = this.#instance.exports[name] as WasmFunction;
+    if (restored) return start !== undefined && this.#isIn(start) ? [called] : [];
     return start === undefined ? [called] : [this.#export('start') as WasmFunction, called];
+  }
+
+  /** Whether `func` is the outermost on the captured stack. */
+  #isIn(func: number): boolean {
+    const { depth } = this.frames;
+    return depth > 0 && this.frames.place(depth - 1).func === func;
   }
 
   /** Runs a function of the guest until it returns, unwinds or throws. */
@@ -143,15 +153,19 @@ export class GuestInstance {
   }
 
   /**
-   * Puts the stack in `frames` up again and runs on. `complete` finishes the call that the innermost
-   * frame was waiting in, and returns its result; it may throw `unwinding()` once more.
+   * Makes ready to put the stack in `frames` up again; the function returned does it and runs on.
+   *
+   * `complete` finishes the call that the innermost frame was waiting in, and returns its result; it may
+   * throw `unwinding()` once more.
    */
-  resume(complete: () => unknown): Outcome {
-    if (this.frames.depth === 0) {
-      // An entry that is itself an import: there is no frame to put up.
-      return this.run(complete as WasmFunction);
-    }
+  prepareResume(complete: () => unknown): () => Outcome {
+    // Without a frame the entry is itself an import.
+    if (this.frames.depth === 0) return () => this.run(complete as WasmFunction);
     const twins = this.#twinsFor();
+    return () => this.#resume(twins, complete);
+  }
+
+  #resume(twins: () => unknown, complete: () => unknown): Outcome {
     const stack = this.frames;
     let started = false;
     this.#complete = () => {
@@ -210,7 +224,7 @@ export class GuestInstance {
     return this.frames.toImage((ref) => this.#indexOf(ref));
   }
 
-  captureMemory(into?: Uint8Array): { memories: ImageMemory[]; pages: Uint8Array } {
+  captureMemory(into?: Uint8Array<ArrayBuffer>): CapturedPages {
     return capturePages(this.memories(), into);
   }
 

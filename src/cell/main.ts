@@ -16,10 +16,11 @@ import { HostError } from '../fault/host-error.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
-import { createSharedControl, viewSharedControl, WORD } from './shared-control.ts';
+import { createSharedControl, nowUs, viewSharedControl, WORD } from './shared-control.ts';
 import { createStdinFeeder } from './stdin-feeder.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
-import { WORKER_LIMITS } from './worker-limits.ts';
+import { monotonicNs } from './wall-clock.ts';
+import { workerLimits } from './worker-limits.ts';
 
 const CONTROL_FD = 3;
 const STDIN_FD = 0;
@@ -85,7 +86,7 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
   const worker = new Worker(entry, {
     workerData,
     transferList: [...attachments],
-    resourceLimits: WORKER_LIMITS,
+    resourceLimits: workerLimits(start.restore !== null),
     env: {},
   });
 
@@ -108,6 +109,7 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
   return {
     order: (order, transfer = []) => worker.postMessage(order, [...transfer]),
     requestCheckpoint: (message) => {
+      Atomics.store(view.words, WORD.requestUs, nowUs({ monotonicNs }));
       if (message.stop) Atomics.store(view.words, WORD.stopRequest, message.request);
       Atomics.store(view.words, WORD.request, message.request);
       Atomics.add(view.words, WORD.wake, 1);

@@ -2,7 +2,7 @@
  * The words that the cell's main thread and its guest thread share.
  *
  * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
- * main thread writes REQUEST, STOP_REQUEST, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
+ * main thread writes REQUEST, STOP_REQUEST, REQUEST_US, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
  * STDIN_WANTED is set by the guest thread and cleared by the main thread.
  * After any write that the other side may be waiting for, the writer adds 1 to WAKE (guest side) or
  * posts a message (main side), so no wake-up is lost.
@@ -22,6 +22,8 @@ export const WORD = {
   stdinWanted: 5,
   /** Number of the newest checkpoint request that asks the guest to end once it is sealed; 0 for none. */
   stopRequest: 6,
+  /** When the newest request was made: see `nowUs`. */
+  requestUs: 7,
 } as const;
 
 const WORDS = 16;
@@ -41,4 +43,9 @@ export function viewSharedControl(buffer: SharedArrayBuffer): SharedControl {
     words: new Int32Array(buffer, 0, WORDS),
     stdin: new Uint8Array(buffer, WORDS * 4, STDIN_RING_BYTES),
   };
+}
+
+/** Microseconds on a clock that both threads share, modulo 2^32, as an i32. */
+export function nowUs(clock: { readonly monotonicNs: () => bigint }): number {
+  return Number(BigInt.asIntN(32, clock.monotonicNs() / 1000n));
 }

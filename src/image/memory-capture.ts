@@ -16,7 +16,7 @@ const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 export interface CapturedPages {
   readonly memories: ImageMemory[];
   /** The present pages, one after the other. */
-  readonly pages: Uint8Array;
+  readonly pages: Uint8Array<ArrayBuffer>;
 }
 
 /**
@@ -26,7 +26,10 @@ export interface CapturedPages {
  * that the next capture can be handed `new Uint8Array(pages.buffer)` and need no fresh memory from the
  * kernel, which takes longer than the copying.
  */
-export function capturePages(memories: readonly Uint8Array[], into?: Uint8Array): CapturedPages {
+export function capturePages(
+  memories: readonly Uint8Array[],
+  into?: Uint8Array<ArrayBuffer>,
+): CapturedPages {
   const found = memories.map(findPresent);
   let pageCount = 0;
   for (const { present } of found) for (const [, count] of present) pageCount += count;

@@ -1,0 +1,389 @@
+/**
+ * A guest from its module's bytes to its end: the guest thread's work.
+ *
+ *   start ─→ run ─→ returned, exit, trap, limit ─→ ended
+ *             ↑ ↓ unwound
+ *           checkpoint: quiesce, capture, report, rebuild, make the resume module
+ *
+ * Invariants:
+ * 1. Between quiesce and rebuild nothing of the guest runs and nothing of its is open.
+ * 2. A checkpoint that can't be made leaves the guest going on as before.
+ * 3. A guest that asked for a checkpoint, or stops after one, waits until the image is durable.
+ */
+import { createHash } from 'node:crypto';
+import { fstatSync } from 'node:fs';
+import { ERRNO } from '../abi/errno.ts';
+import { GuestMemory } from '../abi/guest-memory.ts';
+import { HostError } from '../fault/host-error.ts';
+import type { Grants, GuestResources } from '../handle/grants.ts';
+import { createGuestResources, restoreGuestResources } from '../handle/guest-resources.ts';
+import { decodeImageHead, encodeImageHead } from '../image/head.ts';
+import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
+import { instrument } from '../instrument/instrument.ts';
+import type { Clock } from '../resource/clock.ts';
+import type { RandomSource } from '../resource/random.ts';
+import { GuestExit, INTERRUPTED, type WasiEnvironment } from '../wasi/environment.ts';
+import { createPreview1 } from '../wasi/preview1.ts';
+import { type EngineModule, engine } from '../wasm/engine.ts';
+import { readModule, type WasmModule } from '../wasm/module.ts';
+import { FuelMeter } from './fuel-meter.ts';
+import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
+import { createGuestPause } from './guest-pause.ts';
+import { HostCalls, type HostFunction } from './host-calls.ts';
+import { checkImports, importFinder } from './import-finder.ts';
+import { createOutputSink } from './output-sink.ts';
+import type { CellMessage, Ending, ImageMessage, SealedMessage, StartMessage } from './protocol.ts';
+import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
+import { nowUs, type SharedControl, WORD } from './shared-control.ts';
+import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
+
+/** What the guest thread is given to work with. */
+export interface GuestWorld {
+  readonly shared: SharedControl;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** Milliseconds on a clock that does not go back. */
+  readonly nowMs: () => number;
+  /** Sends to the host; the attachments are given away. */
+  readonly report: (message: CellMessage, attachments?: readonly Uint8Array<ArrayBuffer>[]) => void;
+  /** Tells the main thread that input is wanted. */
+  readonly wishStdin: () => void;
+  /** What became of an image. */
+  readonly sealed: (image: number) => Promise<SealedMessage>;
+  /** A buffer for the next capture's pages, when one came back. */
+  readonly spareBuffer: () => ArrayBuffer | undefined;
+}
+
+const NS_A_MS = 1e6;
+const NS_A_US = 1e3;
+
+/** Runs a guest to its end, and reports everything on the way; throws what the cell can't do. */
+export async function runGuest(
+  world: GuestWorld,
+  start: StartMessage,
+  attachments: readonly Uint8Array<ArrayBuffer>[],
+): Promise<void> {
+  let guest: Guest;
+  try {
+    guest = await Guest.create(world, start, attachments);
+  } catch (error) {
+    if (!(error instanceof LimitReached)) throw error;
+    world.report({
+      type: 'ended',
+      ending: { kind: 'limit', limit: error.limit },
+      fuel: 0n,
+      calls: 0n,
+      memoryDigest: null,
+    });
+    return;
+  }
+  world.report({ type: 'started' });
+  await guest.runToEnd();
+}
+
+interface LoadedModule {
+  readonly module: WasmModule;
+  readonly plan: Uint8Array;
+  readonly compiled: EngineModule;
+}
+
+/** The guest's own module, its plan, and the instrumented one compiled. */
+function loadModule(
+  world: GuestWorld,
+  start: StartMessage,
+  attachments: readonly Uint8Array<ArrayBuffer>[],
+): LoadedModule {
+  const bytes = attachments[0]!;
+  const module = readModule(bytes);
+  if (start.cached) {
+    const [, instrumented, plan] = attachments;
+    return { module, plan: plan!, compiled: new engine.Module(instrumented!) };
+  }
+  const made = instrument(bytes);
+  const compiled = new engine.Module(made.bytes);
+  world.report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
+  return { module, plan: made.plan, compiled };
+}
+
+class Guest {
+  readonly #world: GuestWorld;
+  readonly #start: StartMessage;
+  readonly #meter: FuelMeter;
+  readonly #gate: SafepointGate;
+  readonly #calls: HostCalls;
+  readonly #instance: GuestInstance;
+  readonly #resources: GuestResources;
+  readonly #restored: boolean;
+  #images = 0;
+  readonly #environment: WasiEnvironment;
+  /** What `stasis.checkpoint` answers when its call is made again after the capture. */
+  #answer: number;
+
+  private constructor(parts: GuestParts) {
+    const { world, start, loaded, resources, head, pages } = parts;
+    this.#world = world;
+    this.#start = start;
+    this.#resources = resources;
+    this.#restored = head !== null;
+    this.#answer = head === null ? ANSWER_MADE : ANSWER_RESTARTED;
+    const used = head?.counters.fuel ?? 0n;
+    const calls = Number(head?.counters.calls ?? 0n);
+    this.#meter = new FuelMeter({ used, limit: start.limits.fuel, now: world.nowMs });
+    this.#gate = new SafepointGate(world.shared, this.#meter, start.triggers, calls);
+    this.#environment = this.#makeEnvironment(parts.stdin);
+    const find = importFinder({
+      preview1: createPreview1(this.#environment) as unknown as Record<string, HostFunction>,
+      stasis: { checkpoint: () => this.#checkpointCall() },
+      trapUnknown: start.trapUnknownImports,
+    });
+    checkImports(loaded.module.imports, find);
+    this.#calls = new HostCalls({
+      imports: loaded.module.imports,
+      find,
+      gate: this.#gate,
+      calls,
+      environment: this.#environment,
+      unwinding: () => this.#instance.unwinding(),
+    });
+    this.#instance = new GuestInstance({
+      ...loaded,
+      imports: this.#calls.functions,
+      meter: this.#meter,
+      memoryPagesMax: start.limits.memoryPages,
+      tableEntriesMax: start.limits.tableEntries,
+      onPoll: () => this.#gate.atPoll(),
+    });
+    if (head === null) return;
+    this.#instance.restoreMemory(head.memories, pages);
+    this.#instance.restoreTables(head.tables);
+    this.#instance.restoreGlobals(head.globals);
+    this.#instance.restoreStack(head.stack.frames);
+    this.#calls.restorePending(head.stack.pending);
+  }
+
+  static async create(
+    world: GuestWorld,
+    start: StartMessage,
+    attachments: readonly Uint8Array<ArrayBuffer>[],
+  ): Promise<Guest> {
+    const loaded = loadModule(world, start, attachments);
+    const head = start.restore === null ? null : decodeImageHead(start.restore);
+    const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
+    const stdin = createSharedStdin(world.shared, world.wishStdin);
+    const grants = grantsOf(world, start, stdin);
+    const resources =
+      head === null
+        ? createGuestResources(grants)
+        : await restoreGuestResources(head, grants, 'restarted');
+    try {
+      return new Guest({ world, start, loaded, resources, stdin, head, pages });
+    } catch (error) {
+      resources.close();
+      throw error;
+    }
+  }
+
+  #makeEnvironment(stdin: SharedStdin): WasiEnvironment {
+    const { shared, random } = this.#world;
+    const { handles, clock } = this.#resources;
+    const encoder = new TextEncoder();
+    return {
+      memory: new GuestMemory(() => this.#instance.wasiMemory() ?? NO_MEMORY),
+      args: this.#start.args.map((arg) => encoder.encode(arg)),
+      env: this.#start.env.map((entry) => encoder.encode(entry)),
+      handles,
+      clock,
+      random,
+      pause: createGuestPause({
+        shared,
+        clock,
+        isRequested: () => this.#gate.isRequested,
+        stdinHasNews: () => stdin.hasNews(),
+      }),
+      progress: null,
+    };
+  }
+
+  // — running —
+
+  async runToEnd(): Promise<void> {
+    let ending: Ending;
+    try {
+      ending = await this.#run();
+    } finally {
+      this.#resources.close();
+    }
+    this.#world.report({
+      type: 'ended',
+      ending,
+      fuel: this.#meter.used,
+      calls: BigInt(this.#calls.calls),
+      memoryDigest: this.#start.digestMemory ? digestOf(this.#instance.memories()) : null,
+    });
+  }
+
+  async #run(): Promise<Ending> {
+    const entries = this.#instance.entries(this.#start.invoke ?? '_start', this.#restored);
+    let next = 0;
+    let outcome: Outcome = this.#restored
+      ? this.#instance.prepareResume(this.#calls.complete)()
+      : { kind: 'returned' };
+    for (;;) {
+      if (outcome.kind === 'threw') return endingOf(outcome.error);
+      if (outcome.kind === 'returned') {
+        const entry = entries[next++];
+        if (entry === undefined) return { kind: 'exit', code: 0 };
+        outcome = this.#instance.run(entry);
+      } else {
+        const goOn = await this.#checkpoint();
+        if (goOn === null) return { kind: 'checkpointed' };
+        outcome = goOn();
+      }
+    }
+  }
+
+  /** `stasis.checkpoint`: captured when it is first made, answered when it is made again. */
+  #checkpointCall(): number {
+    const environment = this.#environment;
+    if (environment.progress === ASKED) {
+      environment.progress = null;
+      return this.#answer;
+    }
+    environment.progress = ASKED;
+    this.#gate.askedByGuest();
+    return INTERRUPTED;
+  }
+
+  /** Makes a checkpoint of the unwound guest. Returns how it goes on, or null when it stops here. */
+  async #checkpoint(): Promise<(() => Outcome) | null> {
+    const world = this.#world;
+    const beganMs = world.nowMs();
+    const cause = this.#gate.takeCause()!;
+    const reachNs = cause.request === 0 ? 0 : this.#sinceRequestNs();
+    const waits = cause.cause === 'guest' || cause.stop;
+    let image: Capture;
+    try {
+      image = await this.#capture();
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      world.report({ type: 'refused', request: cause.request, why: error.message });
+      this.#answer = -ERRNO.PERM;
+      return this.#instance.prepareResume(this.#calls.complete);
+    }
+    if (!waits) await this.#resources.resume('resumed');
+    const goOn = waits ? null : this.#instance.prepareResume(this.#calls.complete);
+    this.#report(image, cause, waits, {
+      reachNs,
+      captureNs: Math.round((world.nowMs() - beganMs) * NS_A_MS),
+    });
+    if (goOn !== null) return goOn;
+    const { failure } = await world.sealed(this.#images);
+    if (failure === null && cause.stop) return null;
+    await this.#resources.resume(failure === null ? 'resumed' : 'aborted');
+    this.#answer = failure === null ? ANSWER_MADE : -ERRNO.IO;
+    return this.#instance.prepareResume(this.#calls.complete);
+  }
+
+  async #capture(): Promise<Capture> {
+    const instance = this.#instance;
+    const frames = instance.captureStack();
+    const globals = instance.captureGlobals();
+    const tables = instance.captureTables();
+    const logFd = this.#start.logFd;
+    const resources = await this.#resources.quiesce();
+    const spare = this.#world.spareBuffer();
+    const { memories, pages } = instance.captureMemory(
+      spare === undefined ? undefined : new Uint8Array(spare),
+    );
+    const head = encodeImageHead({
+      format: IMAGE_FORMAT,
+      stack: { frames, pending: this.#calls.pendingCall() },
+      memories,
+      globals,
+      tables,
+      counters: { fuel: this.#meter.used, calls: BigInt(this.#calls.calls) },
+      ...resources,
+    });
+    return { head, pages, logBytes: logFd === null ? 0 : fstatSync(logFd).size };
+  }
+
+  #sinceRequestNs(): number {
+    const asked = Atomics.load(this.#world.shared.words, WORD.requestUs);
+    return ((nowUs(this.#world.clock) - asked) >>> 0) * NS_A_US;
+  }
+
+  #report(
+    image: Capture,
+    cause: CaptureCause,
+    waits: boolean,
+    timing: ImageMessage['timing'],
+  ): void {
+    this.#images++;
+    this.#world.report(
+      {
+        type: 'image',
+        image: this.#images,
+        cause: cause.cause,
+        request: cause.request,
+        head: image.head,
+        waits,
+        stop: cause.stop,
+        logBytes: image.logBytes,
+        timing,
+      },
+      [image.pages],
+    );
+  }
+}
+
+interface GuestParts {
+  readonly world: GuestWorld;
+  readonly start: StartMessage;
+  readonly loaded: LoadedModule;
+  readonly resources: GuestResources;
+  readonly stdin: SharedStdin;
+  readonly head: ImageHead | null;
+  readonly pages: Uint8Array;
+}
+
+interface Capture {
+  readonly head: Uint8Array;
+  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly logBytes: number;
+}
+
+/** Progress of `stasis.checkpoint` once the guest was captured for it. */
+const ASKED = 'asked';
+const ANSWER_MADE = 0;
+const ANSWER_RESTARTED = 1;
+const NO_PAGES = new Uint8Array(0);
+const NO_MEMORY = { buffer: new ArrayBuffer(0) };
+
+function grantsOf(world: GuestWorld, start: StartMessage, stdin: SharedStdin): Grants {
+  const { logFd, inheritOutput: inherit } = start;
+  const sink = (stream: 1 | 2): Grants['stdout'] =>
+    createOutputSink({ stream, logFd, inherit, nowNs: () => world.clock.realtimeNs() });
+  return {
+    preopens: start.preopens,
+    stdin,
+    stdout: sink(1),
+    stderr: sink(2),
+    clock: world.clock,
+    random: world.random,
+  };
+}
+
+function digestOf(memories: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const memory of memories) hash.update(memory);
+  return hash.digest('hex');
+}
+
+/** How a guest ended whose run threw. What is not the guest's doing is thrown on. */
+function endingOf(error: unknown): Ending {
+  if (error instanceof GuestExit) return { kind: 'exit', code: error.code };
+  if (error instanceof LimitReached) return { kind: 'limit', limit: error.limit };
+  if (error instanceof engine.RuntimeError) return { kind: 'trap', message: error.message };
+  if (error instanceof RangeError) return { kind: 'trap', message: 'call stack exhausted' };
+  throw error;
+}

@@ -1,0 +1,50 @@
+/**
+ * What a guest may import: WASI preview1, and our own calls. Everything else is refused by name, or traps
+ * when it is called, if the user asked for that.
+ */
+import { HostError } from '../fault/host-error.ts';
+import { engine } from '../wasm/engine.ts';
+import type { ModuleImport } from '../wasm/section-import.ts';
+import type { HostFunction } from './host-calls.ts';
+
+const PREVIEW1 = 'wasi_snapshot_preview1';
+const STASIS = 'stasis';
+/** A message names this many missing imports; the rest are counted. */
+const NAMED_MAX = 5;
+
+export type ImportFinder = (module: string, name: string) => HostFunction | null;
+
+export function importFinder(options: {
+  readonly preview1: Readonly<Record<string, HostFunction>>;
+  readonly stasis: Readonly<Record<string, HostFunction>>;
+  readonly trapUnknown: boolean;
+}): ImportFinder {
+  const modules = new Map([
+    [PREVIEW1, options.preview1],
+    [STASIS, options.stasis],
+  ]);
+  return (module, name) => {
+    const functions = modules.get(module);
+    if (functions !== undefined && Object.hasOwn(functions, name)) return functions[name]!;
+    if (!options.trapUnknown) return null;
+    return () => {
+      throw new engine.RuntimeError(`unknown import called: ${module}.${name}`);
+    };
+  };
+}
+
+/** Throws ERR_UNKNOWN_IMPORT when `find` lacks any of `imports`. */
+export function checkImports(imports: readonly ModuleImport[], find: ImportFinder): void {
+  const missing = imports.filter(({ module, name }) => find(module, name) === null);
+  if (missing.length === 0) return;
+  const names = missing.slice(0, NAMED_MAX).map(({ module, name }) => `${module}.${name}`);
+  const more = missing.length > NAMED_MAX ? ` and ${missing.length - NAMED_MAX} more` : '';
+  throw new HostError(
+    'ERR_UNKNOWN_IMPORT',
+    `The module imports what this host does not provide: ${names.join(', ')}${more}.`,
+    {
+      facts: { missing: missing.length },
+      hint: 'use --trap-unknown-imports if the program can do without them: it traps when it calls one',
+    },
+  );
+}

@@ -1,0 +1,114 @@
+/**
+ * Decides at each safepoint whether the guest is captured there, and for whom.
+ *
+ * Safepoints are polls and host calls. Three can ask: the host (a request number in the shared words),
+ * a trigger that was set beforehand, and the guest itself.
+ */
+import type { FuelMeter } from './fuel-meter.ts';
+import type { Trigger } from './protocol.ts';
+import { type SharedControl, WORD } from './shared-control.ts';
+
+export interface CaptureCause {
+  readonly cause: 'request' | 'trigger' | 'guest';
+  /** Number of the host's request that this answers; 0 for none. */
+  readonly request: number;
+  /** The guest ends once the image is sealed. */
+  readonly stop: boolean;
+}
+
+const NO_CALL = -1;
+
+export class SafepointGate {
+  readonly #words: Int32Array;
+  readonly #meter: FuelMeter;
+  readonly #fuelStops = new Map<bigint, boolean>();
+  readonly #callStops: { readonly call: number; readonly stop: boolean }[];
+  /** The next host call that is captured at its entry, or NO_CALL. */
+  #nextCall: number;
+  #answered = 0;
+  #cause: CaptureCause | null = null;
+
+  /** `calls`: host calls made in earlier runs; triggers behind them and behind the fuel used have passed. */
+  constructor(
+    shared: SharedControl,
+    meter: FuelMeter,
+    triggers: readonly Trigger[],
+    calls: number,
+  ) {
+    this.#words = shared.words;
+    this.#meter = meter;
+    const callStops = new Map<number, boolean>();
+    for (const trigger of triggers) {
+      if ('fuel' in trigger) {
+        if (trigger.fuel <= meter.used) continue;
+        this.#fuelStops.set(trigger.fuel, trigger.stop);
+        meter.stopAt(trigger.fuel);
+      } else if (trigger.call >= calls) callStops.set(Number(trigger.call), trigger.stop);
+    }
+    this.#callStops = [...callStops]
+      .map(([call, stop]) => ({ call, stop }))
+      .sort((a, b) => a.call - b.call);
+    this.#nextCall = this.#callStops[0]?.call ?? NO_CALL;
+  }
+
+  /** Why the guest is being captured; null when it is not. */
+  takeCause(): CaptureCause | null {
+    const cause = this.#cause;
+    this.#cause = null;
+    return cause;
+  }
+
+  /** At a poll: whether to capture. */
+  atPoll(): boolean {
+    const stop = this.#meter.takeStop();
+    if (stop !== null) {
+      this.#set('trigger', this.#fuelStops.get(stop) ?? false);
+      return true;
+    }
+    return this.#atRequest();
+  }
+
+  /** At the entry of host call number `call`: whether to capture. */
+  atCall(call: number): boolean {
+    if (call === this.#nextCall) {
+      const { stop } = this.#callStops.shift()!;
+      this.#nextCall = this.#callStops[0]?.call ?? NO_CALL;
+      this.#set('trigger', stop);
+      return true;
+    }
+    return this.#atRequest();
+  }
+
+  /** Whether the host asks for a checkpoint that was not answered yet. */
+  get isRequested(): boolean {
+    return Atomics.load(this.#words, WORD.request) !== this.#answered;
+  }
+
+  /** In the midst of a call: woken because `isRequested`, unless the guest asks itself. */
+  interrupted(): void {
+    if (this.#cause === null) this.#atRequest();
+  }
+
+  askedByGuest(): void {
+    this.#set('guest', false);
+  }
+
+  #atRequest(): boolean {
+    if (!this.isRequested) return false;
+    this.#set('request', false);
+    return true;
+  }
+
+  /** Any capture answers the request that is waiting. */
+  #set(cause: CaptureCause['cause'], stop: boolean): void {
+    const words = this.#words;
+    const before = this.#answered;
+    this.#answered = Atomics.load(words, WORD.request);
+    const stopAsked = Atomics.load(words, WORD.stopRequest) > before;
+    this.#cause = {
+      cause,
+      request: this.#answered === before ? 0 : this.#answered,
+      stop: stop || stopAsked,
+    };
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The guest thread of a cell: one guest, from its start to its end.
+ *
+ * Orders from the main thread are taken when the guest is not running; while it runs, the shared words
+ * are how it is reached.
+ */
+
+import { cpuUsage } from 'node:process';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { assert } from '../fault/assert.ts';
+import { HostError } from '../fault/host-error.ts';
+import { runGuest } from './guest-run.ts';
+import type { CellMessage, SealedMessage } from './protocol.ts';
+import { fillFresh } from './randomness.ts';
+import { viewSharedControl } from './shared-control.ts';
+import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import { monotonicNs, wallClockNs } from './wall-clock.ts';
+
+const NS_A_US = 1000n;
+
+assert(parentPort !== null, 'the guest thread is a worker');
+const port = parentPort;
+const { shared, start, attachments } = workerData as ThreadStart;
+
+/** Unwinding throws once a frame: traces would make a deep stack cost its square. */
+Error.stackTraceLimit = 0;
+
+const spare: ArrayBuffer[] = [];
+const seals = new Map<number, SealedMessage>();
+let onOrder: () => void = () => undefined;
+
+function take(order: ThreadOrder): void {
+  if (order.type === 'buffer') spare.push(order.buffer);
+  else seals.set(order.image, order);
+  onOrder();
+}
+
+/** Orders that came while the guest ran wait in the port. */
+function takeWaiting(): void {
+  for (;;) {
+    const received = receiveMessageOnPort(port);
+    if (received === undefined) return;
+    take(received.message as ThreadOrder);
+  }
+}
+
+function send(report: ThreadReport, transfer: readonly ArrayBuffer[] = []): void {
+  port.postMessage(report, [...transfer]);
+}
+
+function report(message: CellMessage, parts: readonly Uint8Array<ArrayBuffer>[] = []): void {
+  send(
+    { message, attachments: parts },
+    parts.map(({ buffer }) => buffer),
+  );
+}
+
+async function sealed(image: number): Promise<SealedMessage> {
+  for (;;) {
+    takeWaiting();
+    const found = seals.get(image);
+    if (found !== undefined) {
+      seals.clear();
+      return found;
+    }
+    await new Promise<void>((resolve) => {
+      onOrder = resolve;
+    });
+  }
+}
+
+port.on('message', take);
+
+try {
+  await runGuest(
+    {
+      shared: viewSharedControl(shared),
+      clock: {
+        realtimeNs: wallClockNs,
+        monotonicNs,
+        cpuNs: () => {
+          const { user, system } = cpuUsage();
+          return BigInt(user + system) * NS_A_US;
+        },
+        resolutionNs: 1n,
+      },
+      random: fillFresh,
+      nowMs: () => performance.now(),
+      report,
+      wishStdin: () => send({ wish: 'stdin' }),
+      sealed,
+      spareBuffer: () => {
+        takeWaiting();
+        return spare.pop();
+      },
+    },
+    start,
+    attachments.map((buffer) => new Uint8Array(buffer)),
+  );
+} catch (error) {
+  const known = error instanceof HostError ? error : null;
+  report({
+    type: 'failed',
+    code: known?.code ?? 'ERR_CELL_LOST',
+    message: known?.message ?? 'The guest thread of the cell broke down.',
+    hint: known?.hint ?? null,
+    facts: known?.facts ?? {
+      reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    },
+  });
+}
+port.close();
