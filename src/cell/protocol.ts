@@ -16,10 +16,13 @@
  */
 import type { CborValue } from '../cbor/cbor.ts';
 
-/** Host → cell, once. Attachments: module bytes; then, with `cached`, plan bytes; with `restore`, the image's pages. */
+/**
+ * Host → cell, once. Attachments: the guest's module; with `cached`, the instrumented module and its plan;
+ * with `restore`, the image's pages.
+ */
 export interface StartMessage {
   readonly type: 'start';
-  /** Module bytes attached are already instrumented, and a plan is attached too. */
+  /** The instrumented module and its plan are attached. */
   readonly cached: boolean;
   readonly args: readonly string[];
   /** `K=V` each. */

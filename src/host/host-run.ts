@@ -170,7 +170,7 @@ function cellWork(
   logFd: number | null,
 ): { start: StartMessage; attachments: Uint8Array[] } {
   const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
-  const attachments = cached === null ? [module.bytes] : [cached.bytes, cached.plan];
+  const attachments = cached === null ? [module.bytes] : [module.bytes, cached.bytes, cached.plan];
   if (restore !== null) attachments.push(restore.pages);
   return {
     attachments,
