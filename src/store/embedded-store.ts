@@ -29,13 +29,12 @@ export async function findEmbeddedStore(
   files: FilePort,
 ): Promise<{ readonly index: boolean; readonly packs: boolean }> {
   try {
-    const index = await files.look(join(directory, 'index.sqlite'));
     const packs = join(directory, 'packs');
-    return {
-      // An empty file is one that a crash left before anything was in it.
-      index: index !== null && index.bytes > 0,
-      packs: (await files.look(packs)) !== null && (await files.list(packs)).length > 0,
-    };
+    // Packs first: in a vault that is being made right now, the index is there before any pack.
+    const hasPacks = (await files.look(packs)) !== null && (await files.list(packs)).length > 0;
+    const index = await files.look(join(directory, 'index.sqlite'));
+    // An empty file is one that a crash left before anything was in it.
+    return { index: index !== null && index.bytes > 0, packs: hasPacks };
   } catch (error) {
     throw ioFailure('look into the vault', error);
   }

@@ -31,8 +31,9 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
 
   return {
     vault: async () => {
-      const row = prepare('SELECT id, key_check FROM vault').get();
-      return row === undefined ? null : { id: blob(row, 'id'), check: blob(row, 'key_check') };
+      const row = prepare('SELECT id, key_check, owners FROM vault').get();
+      if (row === undefined) return null;
+      return { id: blob(row, 'id'), check: blob(row, 'key_check'), owners: blob(row, 'owners') };
     },
     owner: async (name) => {
       const row = prepare('SELECT number, name, wrapped_key, state FROM owners WHERE name = ?').get(
@@ -94,8 +95,15 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         .map(ledgerRow)
         .reverse(),
 
-    setVault: async ({ id, check }) => {
-      prepare('INSERT INTO vault (only, id, key_check) VALUES (1, ?, ?)').run(id, check);
+    addVault: async ({ id, check, owners }) => {
+      prepare('INSERT INTO vault (only, id, key_check, owners) VALUES (1, ?, ?, ?)').run(
+        id,
+        check,
+        owners,
+      );
+    },
+    setVaultOwners: async (owners) => {
+      prepare('UPDATE vault SET owners = ?').run(owners);
     },
     addOwner: async ({ name, wrappedKey, state }) => {
       prepare('INSERT INTO owners (name, wrapped_key, state) VALUES (?, ?, ?)').run(

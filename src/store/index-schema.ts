@@ -13,7 +13,8 @@ export const SCHEMA = `
 CREATE TABLE vault (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   id BLOB NOT NULL,
-  key_check BLOB NOT NULL
+  key_check BLOB NOT NULL,
+  owners BLOB NOT NULL
 ) STRICT;
 CREATE TABLE owners (
   number INTEGER PRIMARY KEY,

@@ -161,7 +161,10 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     await index.exclusively(async (rows) => {
       for (const pack of await rows.freedPacks()) {
         checkName(pack);
-        await removeFile(join(packs, pack), 'remove a freed pack');
+        // A damaged list must not cost a pack that is in use.
+        if ((await rows.pack(pack)) === null) {
+          await removeFile(join(packs, pack), 'remove a freed pack');
+        }
         await rows.forgetFreedPack(pack);
       }
       const dead = new Set(leases.filter((name) => isFree(join(writers, name))));

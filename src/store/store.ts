@@ -69,7 +69,8 @@ export interface IndexView {
 }
 
 export interface IndexTransaction extends IndexView {
-  setVault(row: VaultRow): Promise<void>;
+  addVault(row: VaultRow): Promise<void>;
+  setVaultOwners(owners: Uint8Array): Promise<void>;
   /** Gives the new owner its number. */
   addOwner(row: Omit<OwnerRow, 'number'>): Promise<number>;
   setOwnerState(owner: number, state: Uint8Array): Promise<void>;
@@ -91,6 +92,8 @@ export interface IndexTransaction extends IndexView {
 export interface VaultRow {
   readonly id: Uint8Array;
   readonly check: Uint8Array;
+  /** The list of owners, as the vault sealed it. */
+  readonly owners: Uint8Array;
 }
 
 export interface OwnerRow {

@@ -43,6 +43,8 @@ export function chunkIdentity(keys: OwnerKeys, plain: Uint8Array): Uint8Array {
 /** Compressed in the thread pool; as it is when that makes it no smaller. */
 export async function compressChunk(plain: Uint8Array): Promise<PackedChunk> {
   const bytes = await compressAsync(plain, {
+    // Room for all of the output at once: each further round trip costs as much as the compression.
+    chunkSize: plain.length + 1024,
     params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
   });
   return bytes.length < plain.length ? { method: ZSTD, bytes } : { method: STORED, bytes: plain };

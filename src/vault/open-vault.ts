@@ -3,9 +3,9 @@
  * all that is there already was found in order.
  */
 import type { KeyObject } from 'node:crypto';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
-import { ioFailure } from '../fault/io-failure.ts';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { findEmbeddedStore, openEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { nodeFiles } from '../store/node-files.ts';
@@ -14,6 +14,7 @@ import { vaultDamaged } from './damage.ts';
 import { checkKeyOutside, createKeyFile, type KeyFileOptions, readKeyFile } from './key-file.ts';
 import { appendLedger, checkLedgerTail, walkLedger } from './ledger.ts';
 import { checkCheckpoint, openCheckpoint } from './open-checkpoint.ts';
+import { checkOwnerList, sealOwnerList } from './owner-list.ts';
 import { removeCheckpoints } from './remove-checkpoints.ts';
 import { sealCheckpoint } from './seal-checkpoint.ts';
 import { findCheckpoint, selectCheckpoints } from './select-checkpoint.ts';
@@ -48,7 +49,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const uid = process.geteuid?.() ?? null;
   const directory = resolve(options.directory);
   const keyFile = resolve(options.keyFile);
-  checkKeyOutside(keyFile, directory);
+  checkKeyOutside(await realPath(keyFile, files), await realPath(directory, files));
   const there = await checkDirectory(directory, files, uid);
   // Before the key: a key that appears later than this look belongs to whoever made the vault.
   const found = there ? await findEmbeddedStore(directory, files) : { index: false, packs: false };
@@ -60,7 +61,6 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   }
   const master = await masterKey({ path: keyFile, files, uid, random }, found.index);
   if (!there) await makeDirectory(directory, files);
-  checkKeyOutside(await realKeyPath(keyFile, files), await files.resolve(directory));
 
   const writer = Buffer.from(random(8)).toString('hex');
   const store = await openEmbeddedStore({ directory, files, writer });
@@ -124,12 +124,16 @@ async function makeDirectory(directory: string, files: FilePort): Promise<void> 
   }
 }
 
-/** Where the key really lies, past symbolic links among its directories. */
-async function realKeyPath(keyFile: string, files: FilePort): Promise<string> {
+/** The path past symbolic links, of which the end may not exist yet. */
+async function realPath(path: string, files: FilePort): Promise<string> {
   try {
-    return join(await files.resolve(dirname(keyFile)), 'key');
+    return await files.resolve(path);
   } catch (error) {
-    throw ioFailure('find the key file', error);
+    const parent = dirname(path);
+    if (errorCode(error) === 'ENOENT' && parent !== path) {
+      return join(await realPath(parent, files), basename(path));
+    }
+    throw ioFailure('find the vault or its key', error);
   }
 }
 
@@ -148,9 +152,10 @@ async function unlock(
       hint: 'put the key file of this vault back',
     });
   }
-  if ((await index.read((view) => checkLedgerTail(view, keys))) === null) {
-    throw vaultDamaged('The ledger', { entries: 0 });
-  }
+  await index.read(async (view) => {
+    await checkLedgerTail(view, keys);
+    await checkOwnerList(view, keys);
+  });
   return keys;
 
   async function firstRows(transaction: Parameters<Parameters<typeof index.write>[0]>[0]) {
@@ -159,9 +164,10 @@ async function unlock(
     if (hasPacks) throw vaultDamaged("The vault's first record");
     const id = random(16);
     const made = deriveVaultKeys(master, id);
-    const fresh = { id, check: sealCheck(made, random) };
-    await transaction.setVault(fresh);
-    await appendLedger(transaction, made, now(), { event: 'vault created' });
+    const entry = await appendLedger(transaction, made, now(), { event: 'vault created' });
+    const owners = sealOwnerList(made, [], entry, random);
+    const fresh = { id, check: sealCheck(made, random), owners };
+    await transaction.addVault(fresh);
     return fresh;
   }
 }

@@ -18,6 +18,7 @@ import { bytes, checkShape, integer, mapOf, type ShapeOf } from '../cbor/shape.t
 import type { CheckpointKey, IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
 import { vaultDamaged } from './damage.ts';
 import { appendLedger } from './ledger.ts';
+import { checkOwnerList, saveOwnerList } from './owner-list.ts';
 import { bindTo, openSmall, sealSmall } from './sealing.ts';
 import {
   authenticate,
@@ -58,7 +59,11 @@ export async function loadOwnerKeys(
   readonly sealedState: Uint8Array;
 } | null> {
   const row = await view.owner(owner);
-  if (row === null) return null;
+  if (row === null) {
+    // An owner whose row is gone must not be taken for a new one.
+    await checkOwnerList(view, keys);
+    return null;
+  }
   const ownerKeys = unwrapOwnerKeys(keys, owner, row.wrappedKey);
   return { number: row.number, keys: ownerKeys, sealedState: row.state };
 }
@@ -96,6 +101,7 @@ export async function addOwner(
   const state = makeState(ownerKeys, { sequence: 0, stampMs: 0 }, [], entry);
   const sealed = sealState(ownerKeys, state, random);
   const number = await transaction.addOwner({ name: owner, wrappedKey: wrapped, state: sealed });
+  await saveOwnerList(transaction, keys, entry, random);
   return { number, keys: ownerKeys, state, checkpoints: [] };
 }
 

@@ -110,7 +110,9 @@ async function locate(
       rows.push(row);
       if (keys.has(row.pack)) continue;
       const pack = await view.pack(row.pack);
-      if (pack === null) throw vaultDamaged("A part of the checkpoint's image", { pack: row.pack });
+      if (pack?.owner !== owner.number) {
+        throw vaultDamaged("A part of the checkpoint's image", { pack: row.pack });
+      }
       keys.set(row.pack, unwrapPackKey(owner.keys, row.pack, pack.wrappedKey));
     }
     return { rows, keys };

@@ -3,6 +3,7 @@
  *
  *   master (key file) ─ HKDF, salt = vault id ─┬─ check: proves that key and vault belong together
  *                                              ├─ ledger: chains the ledger
+ *                                              ├─ owners: seals the list of owners
  *                                              └─ wrap: seals each owner's key
  *   owner (random, wrapped) ─ HKDF ─┬─ identity: names chunks
  *                                   ├─ live: digests the list of checkpoints
@@ -20,6 +21,7 @@ export interface VaultKeys {
   readonly vaultId: Uint8Array;
   readonly check: KeyObject;
   readonly ledger: KeyObject;
+  readonly owners: KeyObject;
   readonly wrap: KeyObject;
 }
 
@@ -36,7 +38,13 @@ const PROOF = Buffer.from('the key of this vault');
 
 export function deriveVaultKeys(master: KeyObject, vaultId: Uint8Array): VaultKeys {
   const derive = (purpose: string): KeyObject => deriveKey(master, vaultId, purpose);
-  return { vaultId, check: derive('check'), ledger: derive('ledger'), wrap: derive('wrap') };
+  return {
+    vaultId,
+    check: derive('check'),
+    ledger: derive('ledger'),
+    owners: derive('owners'),
+    wrap: derive('wrap'),
+  };
 }
 
 export function sealCheck(keys: VaultKeys, random: Random): Uint8Array {
