@@ -97,12 +97,29 @@ function loadModule(
   const module = readModule(bytes);
   if (start.cached) {
     const [, instrumented, plan] = attachments;
-    return { module, plan: plan!, compiled: new engine.Module(instrumented!) };
+    return { module, plan: plan!, compiled: compile(instrumented!) };
   }
   const made = instrument(bytes);
-  const compiled = new engine.Module(made.bytes);
+  const compiled = compile(made.bytes);
   world.report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
   return { module, plan: made.plan, compiled };
+}
+
+/** The guest's own module is valid; ours can still be beyond what the engine takes, above all in size. */
+function compile(bytes: Uint8Array<ArrayBuffer>): EngineModule {
+  try {
+    return new engine.Module(bytes);
+  } catch (error) {
+    if (!(error instanceof engine.CompileError)) throw error;
+    throw new HostError(
+      'ERR_UNSUPPORTED_FEATURE',
+      'The engine refuses the module once safepoints are in it.',
+      {
+        facts: { reason: error.message },
+        hint: 'build the program with smaller functions, for example with less inlining',
+      },
+    );
+  }
 }
 
 class Guest {
