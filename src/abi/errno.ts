@@ -85,23 +85,20 @@ export const ERRNO = {
 
 export type Errno = (typeof ERRNO)[keyof typeof ERRNO];
 
-/** Host codes whose name is not that of the errno with an `E` before it. */
-const BY_HOST_CODE: Readonly<Record<string, Errno>> = {
-  EOPNOTSUPP: ERRNO.NOTSUP,
-  EWOULDBLOCK: ERRNO.AGAIN,
+const BY_HOST_CODE: ReadonlyMap<string, Errno> = new Map<string, Errno>([
+  ...Object.entries(ERRNO).map(([name, errno]) => [`E${name}`, errno] as const),
+  // Other names of the host's.
+  ['EOPNOTSUPP', ERRNO.NOTSUP],
+  ['EWOULDBLOCK', ERRNO.AGAIN],
   // Node's own refusals: an argument out of range, a path with a NUL, the permission model.
-  ERR_OUT_OF_RANGE: ERRNO.INVAL,
-  ERR_INVALID_ARG_VALUE: ERRNO.INVAL,
-  ERR_ACCESS_DENIED: ERRNO.ACCES,
-};
-
-const BY_NAME: ReadonlyMap<string, Errno> = new Map(
-  Object.entries(ERRNO).map(([name, errno]) => [`E${name}`, errno]),
-);
+  ['ERR_OUT_OF_RANGE', ERRNO.INVAL],
+  ['ERR_INVALID_ARG_VALUE', ERRNO.INVAL],
+  ['ERR_ACCESS_DENIED', ERRNO.ACCES],
+]);
 
 /** The errno for the `code` of a failed host call, e.g. `ENOENT`; IO when there is none of that name. */
 export function errnoOfCode(code: string): Errno {
-  return BY_NAME.get(code) ?? BY_HOST_CODE[code] ?? ERRNO.IO;
+  return BY_HOST_CODE.get(code) ?? ERRNO.IO;
 }
 
 /** The errno for whatever a host call threw. */
