@@ -6,6 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -81,14 +82,9 @@ function restoreHere() {
       ...options,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    let text = '';
-    child.stdout.setEncoding('utf8');
-    child.stdout.on('data', (part) => {
-      text += part;
-      tell(part);
-    });
+    createInterface(child.stdout).on('line', tell);
     child.once('error', reject);
-    child.once('close', (status) => resolve({ status, text }));
+    child.once('close', (status) => resolve(status));
   });
 }
 
@@ -107,7 +103,7 @@ function drawPicture({ checkpoints, killedAt, restoredAt, endedAt, status }) {
     for (const made of checkpoints)
       if (made.run === run) cells[column(Date.parse(made.stamp))] = 'o';
     cells[column(to)] = last;
-    return cells.join('');
+    return cells.join('').trimEnd();
   };
   const resumed = checkpoints.filter(({ run }) => run === 1)[0];
   return [
@@ -161,7 +157,7 @@ async function main() {
   tell(await stasis('ps'));
   tell(await stasis('restore', 'job', '--dry-run'));
   const restoredAt = Date.now();
-  const { status } = await restoreHere();
+  const status = await restoreHere();
   const endedAt = Date.now();
   const log = await stasis('logs', 'job');
   tell(log);

@@ -15,6 +15,8 @@ export interface CliResult {
 
 export interface CliOptions {
   readonly input?: string | Uint8Array;
+  /** Standard input stays open after `input` until the process ends. */
+  readonly keepInputOpen?: boolean;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Called as soon as the process runs. */
@@ -42,7 +44,8 @@ export function cliIn(home: string): Cli {
       child.once('close', (status) => resolve({ status, ...parts }));
       // A guest that does not read leaves its input to nobody.
       child.stdin.on('error', () => {});
-      child.stdin.end(options.input ?? '');
+      if (options.keepInputOpen) child.stdin.write(options.input ?? '');
+      else child.stdin.end(options.input ?? '');
       options.onStart?.(child);
     });
 }
