@@ -93,8 +93,11 @@ export class HostCalls {
     this.#pending = null;
     if (pending === null) return undefined;
     const { index, args, progress } = pending;
-    this.#options.environment.progress = progress;
-    return this.#finish(this.#targets[index]!(...args), index, args);
+    const { environment } = this.#options;
+    environment.progress = progress;
+    const result = this.#targets[index]!(...args);
+    if (result !== INTERRUPTED) environment.progress = null;
+    return this.#finish(result, index, args);
   };
 
   #guarded(target: HostFunction, index: number): WasmFunction {

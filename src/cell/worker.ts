@@ -5,7 +5,6 @@
  * are how it is reached.
  */
 
-import { cpuUsage } from 'node:process';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
@@ -79,7 +78,7 @@ try {
         realtimeNs: wallClockNs,
         monotonicNs,
         cpuNs: () => {
-          const { user, system } = cpuUsage();
+          const { user, system } = process.threadCpuUsage();
           return BigInt(user + system) * NS_A_US;
         },
         resolutionNs: 1n,

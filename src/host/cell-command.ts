@@ -3,7 +3,11 @@
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
  * read its own code and the directories that were granted, and write the granted ones that are not
- * read-only. It may not open sockets, start processes or load native code.
+ * read-only. It may not open sockets, start processes or load addons.
+ *
+ * Calls of the C library are allowed: under the permission model Node refuses fsync, fdatasync and the
+ * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
+ * (`handle/native-calls.ts`).
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -60,8 +64,11 @@ export function cellArguments(program: CellProgram, preopens: readonly Preopen[]
   return [
     '--permission',
     '--allow-worker',
-    // The warning is about programs that a worker is given; the cell gives it only its own.
+    '--allow-ffi',
+    // The warnings are about programs that somebody else wrote; a cell runs only its own.
+    '--disable-warning=PERM0003',
     '--disable-warning=PERM0006',
+    '--disable-warning=ExperimentalWarning',
     '--disable-sigusr1',
     '--no-addons',
     ...read.map((path) => `--allow-fs-read=${path}`),

@@ -3,6 +3,7 @@
  *
  * A call takes i32 as (possibly negative) number and i64 as bigint and returns an errno or INTERRUPTED.
  */
+import { AssertionError } from 'node:assert';
 import { errnoOf } from '../abi/errno.ts';
 import { GuestExit } from './environment.ts';
 
@@ -10,8 +11,10 @@ import { GuestExit } from './environment.ts';
 export type Call = (...args: any[]) => number;
 export type Calls = Readonly<Record<string, Call>>;
 
+const STACK_EXHAUSTED = 'Maximum call stack size exceeded';
+
 /**
- * `call` with everything that a host call throws turned into an errno; only `GuestExit` goes on. One
+ * `call` with what a host call throws turned into an errno, as far as that is right: see `outcome`. One
  * wrapper an arity: rest parameters would cost an array on every call.
  */
 export function contained(call: Call): Call {
@@ -67,7 +70,9 @@ export function contained(call: Call): Call {
   }
 }
 
+/** A guest deep in its recursion ends by its stack, wherever the last frame was; our own bugs are not hidden. */
 function outcome(error: unknown): number {
-  if (error instanceof GuestExit) throw error;
+  if (error instanceof GuestExit || error instanceof AssertionError) throw error;
+  if (error instanceof RangeError && error.message === STACK_EXHAUSTED) throw error;
   return errnoOf(error);
 }
