@@ -86,11 +86,20 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         .all(owner)
         .map(checkpointKey),
     ledger: async (first, countMax) =>
-      prepare('SELECT number, record, mac FROM ledger WHERE number >= ? ORDER BY number LIMIT ?')
+      prepare(
+        'SELECT number, owner, record, mac FROM ledger WHERE number >= ? ORDER BY number LIMIT ?',
+      )
         .all(first, countMax)
         .map(ledgerRow),
+    lastLedgerOf: async (owner) => {
+      const row = prepare(
+        `SELECT number, owner, record, mac FROM ledger WHERE owner = ?
+         ORDER BY number DESC LIMIT 1`,
+      ).get(owner);
+      return row === undefined ? null : ledgerRow(row);
+    },
     ledgerTail: async (countMax) =>
-      prepare('SELECT number, record, mac FROM ledger ORDER BY number DESC LIMIT ?')
+      prepare('SELECT number, owner, record, mac FROM ledger ORDER BY number DESC LIMIT ?')
         .all(countMax)
         .map(ledgerRow)
         .reverse(),
@@ -178,8 +187,13 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
     removeCheckpoint: async (id) => {
       prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
     },
-    addLedger: async ({ number, record, mac }) => {
-      prepare('INSERT INTO ledger (number, record, mac) VALUES (?, ?, ?)').run(number, record, mac);
+    addLedger: async ({ number, owner, record, mac }) => {
+      prepare('INSERT INTO ledger (number, owner, record, mac) VALUES (?, ?, ?, ?)').run(
+        number,
+        owner,
+        record,
+        mac,
+      );
     },
     freedPacks: async () =>
       prepare('SELECT name FROM freed_packs')
@@ -246,7 +260,12 @@ function checkpointRow(row: Row): CheckpointRow {
 }
 
 function ledgerRow(row: Row): LedgerRow {
-  return { number: integer(row, 'number'), record: blob(row, 'record'), mac: blob(row, 'mac') };
+  return {
+    number: integer(row, 'number'),
+    owner: row['owner'] === null ? null : text(row, 'owner'),
+    record: blob(row, 'record'),
+    mac: blob(row, 'mac'),
+  };
 }
 
 function integer(row: Row | undefined, column: string, min = 0): number {

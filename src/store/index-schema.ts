@@ -50,8 +50,10 @@ CREATE TABLE checkpoints (
 CREATE UNIQUE INDEX checkpoints_by_sequence ON checkpoints (owner, sequence);
 CREATE TABLE ledger (
   number INTEGER PRIMARY KEY,
+  owner TEXT,
   record BLOB NOT NULL,
   mac BLOB NOT NULL
 ) STRICT;
+CREATE INDEX ledger_by_owner ON ledger (owner, number);
 CREATE TABLE freed_packs (name TEXT PRIMARY KEY) STRICT;
 `;

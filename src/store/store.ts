@@ -64,6 +64,8 @@ export interface IndexView {
   checkpointKeys(owner: number): Promise<readonly CheckpointKey[]>;
   /** Entries with numbers from `first`, ascending, `countMax` at most. */
   ledger(first: number, countMax: number): Promise<readonly LedgerRow[]>;
+  /** The last entry about an owner. */
+  lastLedgerOf(owner: string): Promise<LedgerRow | null>;
   /** The last entries, `countMax` at most, ascending. */
   ledgerTail(countMax: number): Promise<readonly LedgerRow[]>;
 }
@@ -132,6 +134,8 @@ export interface CheckpointRow extends CheckpointKey {
 
 export interface LedgerRow {
   readonly number: number;
+  /** Whom the entry is about, if anyone; the record says it too. */
+  readonly owner: string | null;
   readonly record: Uint8Array;
   readonly mac: Uint8Array;
 }

@@ -7,8 +7,8 @@
  * Invariants:
  * 1. Numbers count from 1 without a gap, and each mac covers the whole past.
  * 2. An entry is added in the transaction that makes it true.
- * 3. Each owner's state names that owner's last entry (`owner-state.ts`): cutting the ledger's end off is
- *    seen as soon as an owner whose entry it was is looked at.
+ * 3. Each owner's state names that owner's last entry (`owner-state.ts`): when the ledger's end is cut
+ *    off, or the owner's rows are put back as they once were, that is seen as soon as the owner is looked at.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { CborValue } from '../cbor/cbor.ts';
@@ -48,7 +48,9 @@ export async function appendLedger(
   const last = await checkLedgerTail(transaction, keys);
   const number = (last?.number ?? 0) + 1;
   const record = encodeCbor({ ...event, number, time: time.toISOString() });
-  const row = { number, record, mac: authenticate(keys.ledger, last?.mac ?? BEFORE_FIRST, record) };
+  const owner = 'owner' in event ? event.owner : null;
+  const mac = authenticate(keys.ledger, last?.mac ?? BEFORE_FIRST, record);
+  const row = { number, owner, record, mac };
   await transaction.addLedger(row);
   return row;
 }
@@ -85,12 +87,12 @@ function checkEntry(keys: VaultKeys, row: LedgerRow, before: LedgerRow | null): 
   const mac = authenticate(keys.ledger, before?.mac ?? BEFORE_FIRST, row.record);
   const isAuthentic =
     row.number === number && row.mac.length === mac.length && timingSafeEqual(row.mac, mac);
-  if (!isAuthentic || numberIn(row.record) !== number) {
-    throw vaultDamaged('The ledger', { entry: row.number });
-  }
+  // Authentic first: only then is the record read.
+  if (!isAuthentic || !isAbout(row)) throw vaultDamaged('The ledger', { entry: row.number });
 }
 
-function numberIn(record: Uint8Array): CborValue {
-  const value = decodeCbor(record) as { readonly number?: CborValue };
-  return value.number ?? null;
+/** Whether number and owner stand in the record as they do in the row. */
+function isAbout({ number, owner, record }: LedgerRow): boolean {
+  const event = decodeCbor(record) as { readonly [key: string]: CborValue };
+  return event['number'] === number && (event['owner'] ?? null) === owner;
 }

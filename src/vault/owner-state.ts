@@ -9,8 +9,9 @@
  *
  * Invariants:
  * 1. Sequences and stamps only ever grow, whatever the clock does and whatever was removed.
- * 2. A checkpoint that is missing, added, or put back does not go unseen: `live` would differ. (Putting
- *    back the whole vault as it once was can't be seen from within it.)
+ * 2. A checkpoint that is missing or added does not go unseen: `live` would differ. Nor does an owner put
+ *    back as it once was: the ledger would go on after `entry`. (Putting back the whole vault as it once
+ *    was can't be seen from within it.)
  */
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
@@ -81,7 +82,7 @@ export async function loadOwner(
   if (Buffer.compare(state.live, digestLive(found.keys, checkpoints)) !== 0) {
     throw vaultDamaged("The list of the owner's checkpoints", { owner });
   }
-  const [entry] = await view.ledger(state.entry, 1);
+  const entry = await view.lastLedgerOf(owner);
   if (entry?.number !== state.entry || Buffer.compare(entry.mac, state.mac) !== 0) {
     throw vaultDamaged('The ledger', { entry: state.entry });
   }

@@ -11,7 +11,8 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
-import { ALICE, makePlaces, open, opensAs, type Places, sealRequest } from './test-vault.ts';
+import { makePlaces } from './places.ts';
+import { ALICE, open, opensAs, type Places, sealRequest } from './test-vault.ts';
 
 async function makeVault(): Promise<Places & { id: string }> {
   const places = makePlaces();

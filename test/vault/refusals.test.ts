@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ALICE, BOB, makePlaces, open, SOFTWARE, sealRequest } from './test-vault.ts';
+import { makePlaces } from './places.ts';
+import { ALICE, BOB, open, SOFTWARE, sealRequest } from './test-vault.ts';
 
 const UNKNOWN = 'ff'.repeat(16);
 

@@ -1,9 +1,6 @@
 /** Vaults in directories of their own, with a clock and randomness that a test controls. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 import type {
   CheckpointInfo,
   Requester,
@@ -28,13 +25,6 @@ export interface Places {
   readonly root: string;
   readonly directory: string;
   readonly keyFile: string;
-}
-
-/** A directory that goes when the test is over. */
-export function makePlaces(): Places {
-  const root = mkdtempSync(join(tmpdir(), 'stasis-vault-'));
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
-  return placesIn(root);
 }
 
 export function placesIn(root: string): Places {

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { makePlaces } from './places.ts';
 import {
   ALICE,
   BOB,
   makeImage,
-  makePlaces,
   open,
   opensAs,
   PAGE,

@@ -1,0 +1,228 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { findEmbeddedStore, openEmbeddedStore } from '../../src/store/embedded-store.ts';
+import { nodeFiles } from '../../src/store/node-files.ts';
+import type { Store } from '../../src/store/store.ts';
+import { takeLease } from '../../src/store/writer-lease.ts';
+
+const WRITER = 'a'.repeat(16);
+const OTHER = 'b'.repeat(16);
+const BYTES = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+
+function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'stasis-store-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+function open(directory: string, writer = WRITER, busyMsMax = 30_000): Promise<Store> {
+  return openEmbeddedStore({ directory, files: nodeFiles, writer, busyMsMax });
+}
+
+async function writePack(store: Store): Promise<string> {
+  const writer = await store.packs.create();
+  await writer.append([BYTES.subarray(0, 3), BYTES.subarray(3)]);
+  await writer.sync();
+  await writer.close();
+  return writer.pack;
+}
+
+async function namePack(store: Store, pack: string): Promise<void> {
+  await store.index.write((transaction) =>
+    transaction.addPack({ name: pack, owner: 1, wrappedKey: BYTES }),
+  );
+}
+
+const packsIn = (directory: string): string[] => readdirSync(join(directory, 'packs')).sort();
+const DAMAGED = expect.objectContaining({ code: 'ERR_VAULT_DAMAGED' });
+
+test('what there is of a store is told without making anything', async () => {
+  const directory = makeDirectory();
+  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: false, packs: false });
+  expect(readdirSync(directory)).toEqual([]);
+  const store = await open(directory);
+  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: true, packs: false });
+  await writePack(store);
+  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: true, packs: true });
+  await store.close();
+});
+
+describe('packs', () => {
+  test('give back what was appended, wherever one reads', async () => {
+    const store = await open(makeDirectory());
+    const pack = await writePack(store);
+    expect([...(await store.packs.read(pack, 0, 8))]).toEqual([...BYTES]);
+    expect([...(await store.packs.read(pack, 2, 3))]).toEqual([3, 4, 5]);
+    await expect(store.packs.read(pack, 5, 4)).rejects.toEqual(DAMAGED);
+    await store.packs.remove(pack);
+    await store.packs.remove(pack);
+    await expect(store.packs.read(pack, 0, 1)).rejects.toEqual(DAMAGED);
+    await store.close();
+  });
+
+  test('have names of one form only: an index that names another path is damaged', async () => {
+    const store = await open(makeDirectory());
+    for (const name of ['../index.sqlite', '/etc/passwd', '', `${WRITER}-1.pack/x`]) {
+      await expect(store.packs.read(name, 0, 1)).rejects.toEqual(DAMAGED);
+      await expect(store.packs.remove(name)).rejects.toEqual(DAMAGED);
+    }
+    await store.close();
+  });
+
+  test('that were discarded, or never written to, leave nothing', async () => {
+    const directory = makeDirectory();
+    const store = await open(directory);
+    const writer = await store.packs.create();
+    await writer.append([BYTES]);
+    await writer.discard();
+    await (await store.packs.create()).sync();
+    expect(packsIn(directory)).toEqual([]);
+    await store.close();
+  });
+});
+
+describe('sweeping', () => {
+  test("leaves a live writer's packs, and those that are named", async () => {
+    const directory = makeDirectory();
+    const [alive, sweeper] = [await open(directory), await open(directory, OTHER)];
+    const unnamed = await writePack(alive);
+    await sweeper.packs.sweep();
+    expect(packsIn(directory)).toEqual([unnamed]);
+    await namePack(alive, unnamed);
+    await Promise.all([alive.close(), sweeper.close()]);
+    const later = await open(directory);
+    await later.packs.sweep();
+    expect(packsIn(directory)).toEqual([unnamed]);
+    await later.close();
+  });
+
+  test("removes a dead writer's packs that nobody names, and its lease", async () => {
+    const directory = makeDirectory();
+    await (await open(directory)).close();
+    // As a writer leaves it that was killed: its lease is there, and nobody holds it.
+    writeFileSync(join(directory, 'writers', `${OTHER}.lease`), '');
+    for (const number of [1, 2])
+      writeFileSync(join(directory, 'packs', `${OTHER}-${number}.pack`), '');
+    writeFileSync(join(directory, 'packs', 'notes.txt'), 'not ours');
+    const store = await open(directory);
+    await namePack(store, `${OTHER}-2.pack`);
+    await store.packs.sweep();
+    expect(packsIn(directory)).toEqual([`${OTHER}-2.pack`, 'notes.txt']);
+    expect(readdirSync(join(directory, 'writers'))).toEqual([]);
+    await store.close();
+  });
+
+  test('removes packs freed earlier, unless the list names one in use', async () => {
+    const directory = makeDirectory();
+    const store = await open(directory);
+    const [used, unused] = [await writePack(store), await writePack(store)];
+    await namePack(store, used);
+    const database = new DatabaseSync(join(directory, 'index.sqlite'));
+    database.prepare('INSERT INTO freed_packs VALUES (?), (?)').run(used, unused);
+    database.close();
+    await store.packs.sweep();
+    expect(packsIn(directory)).toEqual([used]);
+    await store.close();
+  });
+});
+
+test('a lease is held by one, and free again when it is released', () => {
+  const path = join(makeDirectory(), 'x.lease');
+  const lease = takeLease(path);
+  expect(takeLease(path)).toBeNull();
+  lease?.release();
+  takeLease(path)?.release();
+  expect(readdirSync(join(path, '..'))).toEqual(['x.lease']);
+});
+
+describe('transactions', () => {
+  test('that fail leave no row, and the next one runs', async () => {
+    const store = await open(makeDirectory());
+    const failing = store.index.write(async (transaction) => {
+      await transaction.addPack({ name: 'p', owner: 1, wrappedKey: BYTES });
+      throw new TypeError('ours');
+    });
+    await expect(failing).rejects.toThrow(TypeError);
+    expect(await store.index.read((view) => view.pack('p'))).toBeNull();
+    await namePack(store, 'p');
+    expect(await store.index.read((view) => view.pack('p'))).toMatchObject({ owner: 1 });
+    await store.close();
+  });
+
+  test('run one after the other, though their work waits in its middle', async () => {
+    const store = await open(makeDirectory());
+    const order: string[] = [];
+    await Promise.all(
+      ['a', 'b', 'c'].map((name) =>
+        store.index.write(async (transaction) => {
+          order.push(name);
+          await transaction.addPack({ name, owner: 1, wrappedKey: BYTES });
+          await new Promise((resolve) => setImmediate(resolve));
+          order.push(name);
+        }),
+      ),
+    );
+    expect(order).toEqual(['a', 'a', 'b', 'b', 'c', 'c']);
+    await store.close();
+  });
+
+  test('wait for another process without blocking this one, and give up in the end', async () => {
+    const directory = makeDirectory();
+    const store = await open(directory, WRITER, 100);
+    const other = new DatabaseSync(join(directory, 'index.sqlite'));
+    other.exec('BEGIN IMMEDIATE');
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await expect(namePack(store, 'p')).rejects.toMatchObject({ code: 'ERR_VAULT_BUSY' });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(3);
+    expect(await store.index.read((view) => view.pack('p'))).toBeNull();
+    other.exec('ROLLBACK');
+    other.close();
+    await namePack(store, 'p');
+    await store.close();
+  });
+
+  test('take references of chunks away one by one, and packs with the last of them', async () => {
+    const store = await open(makeDirectory());
+    const chunk = (byte: number, pack: string) => ({
+      identity: new Uint8Array(32).fill(byte),
+      pack,
+      offsetBytes: byte,
+      storedBytes: 1,
+      plainBytes: 2,
+      method: 0,
+    });
+    const [a, b] = [chunk(1, 'p'), chunk(2, 'q')];
+    for (const name of ['p', 'q']) await namePack(store, name);
+    const freed = await store.index.write(async (transaction) => {
+      await transaction.addChunks(1, [a, b]);
+      await transaction.retainChunks(1, [a.identity]);
+      const identities = [a.identity, b.identity];
+      return [
+        await transaction.releaseChunks(2, identities),
+        await transaction.releaseChunks(1, identities),
+        await transaction.releaseChunks(1, identities),
+      ];
+    });
+    expect(freed).toEqual([[], ['q'], ['p']]);
+    expect(await store.index.read((view) => view.chunks(1, [a.identity]))).toEqual([null]);
+    await store.close();
+  });
+
+  test('a row that holds what it never can is damage, not a crash', async () => {
+    const directory = makeDirectory();
+    const store = await open(directory);
+    await namePack(store, 'p');
+    const database = new DatabaseSync(join(directory, 'index.sqlite'));
+    for (const owner of [-1, 2n ** 62n]) {
+      database.prepare('UPDATE packs SET owner = ?').run(owner);
+      await expect(store.index.read((view) => view.pack('p'))).rejects.toEqual(DAMAGED);
+    }
+    database.close();
+    await store.close();
+  });
+});

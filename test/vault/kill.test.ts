@@ -1,0 +1,93 @@
+/**
+ * SIGKILL at random moments of processes that seal and remove. What was acknowledged must be there and
+ * whole, what was not must be whole or absent, and nothing may be left behind in the end.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { seededRandom } from '../cbor/random-value.ts';
+import { makePlaces } from './places.ts';
+import { ALICE, makeImage, open, opensAs } from './test-vault.ts';
+
+const ROUNDS = process.env['STASIS_NIGHTLY'] === undefined ? 30 : 500;
+const CHILD = join(import.meta.dirname, 'sealing-child.ts');
+
+test(`${ROUNDS} rounds of two processes killed at random`, async () => {
+  const places = makePlaces();
+  const random = seededRandom(11);
+  const expected = new Set<string>();
+  const gone = new Set<string>();
+  let acknowledged = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const children = [start(places.root, round * 2), start(places.root, round * 2 + 1)];
+    for (const { started } of children) await started;
+    for (const { child } of children) {
+      await pause(random() * 60);
+      child.kill('SIGKILL');
+    }
+    for (const { ended, lines } of children) {
+      await ended;
+      for (const line of lines()) {
+        const [verb, id] = line.split(' ') as [string, string];
+        if (verb === 'sealed') {
+          expected.add(id);
+          acknowledged++;
+        } else {
+          // From `removing` on it may be gone; at `removed` it is.
+          expected.delete(id);
+          if (verb === 'removed') gone.add(id);
+        }
+      }
+    }
+    const vault = await open(places, { mode: 'existing' });
+    const listed = await vault.list(ALICE);
+    const ids = new Set(listed.map(({ id }) => id));
+    expect([...expected].filter((id) => !ids.has(id))).toEqual([]);
+    expect([...gone].filter((id) => ids.has(id))).toEqual([]);
+    for (const info of listed.slice(0, 8)) {
+      expect(await opensAs(vault, ALICE, info, makeImage(Number(info.name) % 7, 12))).toBe(true);
+    }
+    await vault.verifyLedger();
+    if (round === ROUNDS - 1) {
+      for (const info of listed) {
+        expect(await opensAs(vault, ALICE, info, makeImage(Number(info.name) % 7, 12))).toBe(true);
+      }
+      await vault.remove(ALICE, [...ids]);
+    }
+    await vault.close();
+  }
+  expect(acknowledged).toBeGreaterThan(ROUNDS);
+  const empty = await open(places);
+  expect(await empty.list(ALICE)).toEqual([]);
+  await empty.close();
+  expect(readdirSync(join(places.directory, 'packs'))).toEqual([]);
+  expect(readdirSync(join(places.directory, 'writers'))).toEqual([]);
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Its first line has come: it has opened the vault and sealed. */
+  readonly started: Promise<unknown>;
+  readonly ended: Promise<unknown>;
+  /** Whole lines that it wrote. */
+  lines(): string[];
+}
+
+function start(root: string, number: number): Running {
+  const child = spawn(process.execPath, [CHILD, root, `${number * 1000}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return {
+    child,
+    started: once(child.stdout, 'data'),
+    ended: once(child, 'close'),
+    lines: () => text.split('\n').slice(0, -1),
+  };
+}
