@@ -129,6 +129,8 @@ class Guest {
   readonly #gate: SafepointGate;
   readonly #calls: HostCalls;
   readonly #instance: GuestInstance;
+  /** Found before the guest counts as started: a module without them can't run. */
+  readonly #entries: ReturnType<GuestInstance['entries']>;
   readonly #resources: GuestResources;
   readonly #restored: boolean;
   #images = 0;
@@ -170,7 +172,11 @@ class Guest {
       tableEntriesMax: start.limits.tableEntries,
       onPoll: () => this.#gate.atPoll(),
     });
-    if (head === null) return;
+    if (head !== null) this.#goBackTo(head, pages);
+    this.#entries = this.#instance.entries(start.invoke ?? '_start', this.#restored);
+  }
+
+  #goBackTo(head: ImageHead, pages: Uint8Array): void {
     this.#instance.restoreMemory(head.memories, pages);
     this.#instance.restoreTables(head.tables);
     this.#instance.restoreGlobals(head.globals);
@@ -240,7 +246,6 @@ class Guest {
   }
 
   async #run(): Promise<Ending> {
-    const entries = this.#instance.entries(this.#start.invoke ?? '_start', this.#restored);
     let next = 0;
     let outcome: Outcome = this.#restored
       ? this.#instance.prepareResume(this.#calls.complete)()
@@ -248,7 +253,7 @@ class Guest {
     for (;;) {
       if (outcome.kind === 'threw') return endingOf(outcome.error);
       if (outcome.kind === 'returned') {
-        const entry = entries[next++];
+        const entry = this.#entries[next++];
         if (entry === undefined) return { kind: 'exit', code: 0 };
         outcome = this.#instance.run(entry);
       } else {

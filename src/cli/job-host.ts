@@ -3,7 +3,7 @@
  * that stay in the foreground and by the detached host alike.
  *
  * Invariants:
- * 1. A new job whose guest never started leaves nothing behind, so its name is free again.
+ * 1. A new job whose guest can't be started leaves nothing behind, so its name is free again.
  * 2. A foreground job without a name that made no checkpoint leaves nothing behind when it ends.
  */
 import type { Trigger } from '../cell/protocol.ts';
@@ -159,7 +159,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
 
     async function finish(): Promise<JobReport> {
       const { outcome, checkpoints } = await hosted.ended;
-      const stillborn = work.kind === 'run' && !started;
+      const stillborn = work.kind === 'run' && !started && outcome.ending.kind === 'failed';
       const drop = stillborn || request.removeAtEnd || (passing && checkpoints === 0);
       if (drop) await removeJob(places, table, await vault.opened(), requester, job);
       await release();
