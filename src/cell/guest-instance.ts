@@ -16,7 +16,7 @@ import type { ImageMemory, ImageStack, ImageTable, ImageValues } from '../image/
 import { type CapturedPages, capturePages, restorePages } from '../image/memory-capture.ts';
 import { DENY_MEMORY } from '../instrument/appended-functions.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../instrument/host-adaptor.ts';
-import { EXPORT_PREFIX, FUNCTION, GLOBAL, type Layout, layOut } from '../instrument/layout.ts';
+import { EXPORT_PREFIX, GLOBAL, type Layout, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
 import { type Place, type ResumeModule, ResumeModuleMaker } from '../instrument/resume-module.ts';
@@ -92,7 +92,7 @@ export class GuestInstance {
     this.#maker = new ResumeModuleMaker(facts, this.#plan, this.#layout);
     this.#checkFirstSizes();
     this.#instance = new engine.Instance(options.compiled, this.#importObject());
-    this.#tag = this.#export('tag') as EngineTag;
+    this.#tag = this.#export(`tag:${this.#layout.tag}`) as EngineTag;
     this.#fuel = this.#ownGlobal(GLOBAL.fuel);
     this.#ownGlobal(GLOBAL.memoryCap).value = BigInt(options.memoryPagesMax);
     this.#ownGlobal(GLOBAL.tableCap).value = BigInt(options.tableEntriesMax);
@@ -103,7 +103,7 @@ export class GuestInstance {
 
   /**
    * Functions to call, in order: the start function if there is one, then the entry. With `restored`,
-   * those that are to be called once the stack in `frames` has come to its end.
+   * those that are to be called once the stack in `frames` has come to its end; globals are restored.
    */
   entries(name: string, restored: boolean): readonly WasmFunction[] {
     const { exports, start } = this.#facts.module;
@@ -123,15 +123,15 @@ export class GuestInstance {
         hint: 'call a function without parameters',
       });
     }
-    const called = this.#instance.exports[name] as WasmFunction;
-    if (restored) return start !== undefined && this.#isIn(start) ? [called] : [];
-    return start === undefined ? [called] : [this.#export('start') as WasmFunction, called];
-  }
-
-  /** Whether `func` is the outermost on the captured stack. */
-  #isIn(func: number): boolean {
-    const { depth } = this.frames;
-    return depth > 0 && this.frames.place(depth - 1).func === func;
+    const called = this.#instance.exports[name] as () => unknown;
+    if (start === undefined) return restored ? [] : [called];
+    const entered = this.#ownGlobal(GLOBAL.entered);
+    const enter = (): unknown => {
+      entered.value = 1;
+      return called();
+    };
+    if (restored) return entered.value === 1 ? [] : [enter];
+    return [this.#export('start') as WasmFunction, enter];
   }
 
   /** Runs a function of the guest until it returns, unwinds or throws. */
@@ -276,7 +276,7 @@ export class GuestInstance {
 
   restoreGlobals(values: ImageValues): void {
     const globals = new FrameStack();
-    globals.add(0, 0, values, (index) => this.#reference(index));
+    globals.add(0, 0, values, (index) => this.#guestReference(index));
     globals.rewind();
     this.#values = globals;
     (this.#export('load') as () => void)();
@@ -286,14 +286,22 @@ export class GuestInstance {
   restoreTables(tables: readonly ImageTable[]): void {
     const own = this.#tables();
     if (tables.length !== own.length) throw mismatch('tables');
+    const total = tables.reduce((sum, { size }) => sum + size, 0);
+    if (total > this.#options.tableEntriesMax) {
+      throw new HostError(
+        'ERR_RESOURCE_NOT_GRANTED',
+        'the image needs more table entries than this run allows',
+        { facts: { neededEntries: total, allowedEntries: this.#options.tableEntriesMax } },
+      );
+    }
     own.forEach((table, index) => {
       const { size, entries } = tables[index]!;
       const wide = this.#facts.table64[index] === 1;
       const more = size - Number(table.length);
-      if (more < 0 || size > this.#options.tableEntriesMax) throw mismatch('tables');
+      if (more < 0) throw mismatch('tables');
       if (more > 0) table.grow(wide ? BigInt(more) : more);
       entries?.forEach((entry, slot) => {
-        const value = entry === null ? null : this.#reference(entry);
+        const value = entry === null ? null : this.#guestReference(entry);
         table.set(wide ? BigInt(slot) : slot, value);
       });
     });
@@ -310,7 +318,7 @@ export class GuestInstance {
         sites.set(func, count);
       }
       if (site >= count) throw mismatch('stack');
-      this.frames.add(func, site, values, (index) => this.#reference(index));
+      this.frames.add(func, site, values, (index) => this.#guestReference(index));
     }
   }
 
@@ -409,11 +417,12 @@ export class GuestInstance {
   }
 
   #sharedExports(): Record<string, EngineExport> {
-    const shared: Record<string, EngineExport> = { [`e${this.#layout.tag}`]: this.#tag };
+    const shared: Record<string, EngineExport> = {};
     for (const [prefix, short] of [
       ['memory:', 'm'],
       ['table:', 't'],
       ['global:', 'g'],
+      ['tag:', 'e'],
     ] as const) {
       for (const [name, value] of Object.entries(this.#instance.exports)) {
         const whole = EXPORT_PREFIX + prefix;
@@ -430,9 +439,14 @@ export class GuestInstance {
       : this.#reference(func);
   }
 
+  /** A reference that an image names: to a function of the guest, not to one of ours. */
+  #guestReference(func: number): WasmFunction {
+    const known = Number.isInteger(func) && func >= 0 && func < this.#facts.functions;
+    if (!known) throw mismatch('references');
+    return this.#reference(func);
+  }
+
   #reference(func: number): WasmFunction {
-    const known = func < this.#facts.functions + FUNCTION.helpers + this.#plan.helpers.length;
-    if (!Number.isInteger(func) || func < 0 || !known) throw mismatch('references');
     return (this.#export('reference') as (func: number) => WasmFunction)(func);
   }
 

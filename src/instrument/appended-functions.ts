@@ -21,6 +21,9 @@ import type { HelperSpec, ModulePlan } from './plan.ts';
 export const DENY_MEMORY = 0;
 export const DENY_TABLE = 1;
 
+/** Pages that 32-bit addresses reach. */
+const MEMORY32_PAGES_MAX = 65_536n;
+
 /** Appends the bodies, each behind its size, to the code section in `out`. */
 export function writeAppendedBodies(
   out: ByteWriter,
@@ -51,12 +54,13 @@ export function writeAppendedBodies(
   }
 }
 
-/** The guest's mutable globals, and the flags of dropped segments. */
+/** The guest's mutable globals, `entered`, and the flags of dropped segments. */
 export function savedGlobals(facts: ModuleFacts, layout: Layout): Variable[] {
   const saved: Variable[] = [];
   facts.globalMutable.forEach((mutable, index) => {
     if (mutable) saved.push({ index, type: facts.globalType[index]! });
   });
+  saved.push({ index: layout.firstGlobal + GLOBAL.entered, type: I32 });
   layout.droppers.forEach((_, dropper) => {
     saved.push({ index: layout.firstGlobal + GLOBAL.dropped + dropper, type: I32 });
   });
@@ -151,7 +155,8 @@ function writeHelper(
  * Growing within the cap. Locals: the parameters, then i64 $rest, what the cap still leaves.
  *
  * All memories share one cap, as all tables do; a module whose first sizes exceed it is not started, so
- * $rest is never below zero.
+ * $rest is never below zero. Growing beyond the maximum that the module itself states fails as ever: an
+ * allocator that asks for too much gets its -1.
  */
 function writeGrow(
   out: ByteWriter,
@@ -169,6 +174,11 @@ function writeGrow(
     out.u8(OP.local_get);
     out.u32(delta);
   };
+  const getWideSize = (index: number): void => {
+    out.opcode(isMemory ? OP.memory_size : OP.table_size);
+    out.u32(index);
+    if (!wide[index]) out.u8(OP.i64_extend_i32_u);
+  };
   const getWideDelta = (): void => {
     getDelta();
     if (!wide[index]) out.u8(OP.i64_extend_i32_u);
@@ -179,9 +189,7 @@ function writeGrow(
   out.u8(OP.global_get);
   out.u32(cap);
   for (let other = 0; other < wide.length; other++) {
-    out.opcode(isMemory ? OP.memory_size : OP.table_size);
-    out.u32(other);
-    if (!wide[other]) out.u8(OP.i64_extend_i32_u);
+    getWideSize(other);
     out.u8(OP.i64_sub);
   }
   out.u8(OP.local_set);
@@ -190,6 +198,16 @@ function writeGrow(
   out.u8(OP.local_get);
   out.u32(rest);
   out.u8(OP.i64_gt_u);
+  const ownMax = ownMaximum(facts, isMemory, index);
+  if (ownMax !== null) {
+    getWideDelta();
+    out.u8(OP.i64_const);
+    out.s64(ownMax);
+    getWideSize(index);
+    out.u8(OP.i64_sub);
+    out.u8(OP.i64_le_u);
+    out.u8(OP.i32_and);
+  }
   out.u8(OP.if);
   out.u8(EMPTY_BLOCK);
   out.u8(OP.i32_const);
@@ -204,4 +222,11 @@ function writeGrow(
   getDelta();
   out.opcode(isMemory ? OP.memory_grow : OP.table_grow);
   out.u32(index);
+}
+
+/** The most pages or entries that the module itself allows; null where only the engine has a limit. */
+function ownMaximum({ module }: ModuleFacts, isMemory: boolean, index: number): bigint | null {
+  const { max, is64 } = (isMemory ? module.memories : module.tables)[index]!;
+  if (max !== undefined) return BigInt(max);
+  return isMemory && !is64 ? MEMORY32_PAGES_MAX : null;
 }

@@ -103,6 +103,7 @@ function writeGlobals(out: ByteWriter, layout: Layout): void {
   write(I32, OP.i32_const);
   write(I64, OP.i64_const);
   write(I64, OP.i64_const);
+  write(I32, OP.i32_const);
   for (const _ of layout.droppers) write(I32, OP.i32_const);
 }
 
@@ -129,7 +130,7 @@ function exportNames(facts: ModuleFacts, layout: Layout): PrivateExport[] {
       KIND.global,
       layout.firstGlobal + GLOBAL.dropped + layout.droppers.length,
     ),
-    { name: 'tag', kind: KIND.tag, index: layout.tag },
+    ...numbered('tag', KIND.tag, layout.tag + 1),
     func('dump', FUNCTION.dump),
     func('load', FUNCTION.load),
     func('reference', FUNCTION.reference),

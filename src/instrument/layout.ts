@@ -9,7 +9,7 @@
  * | functions | poll, dump globals, load globals, reference; then one for each helper |
  * | tables | one: the host's functions, by `SLOT`, and one slot for references |
  * | tags | one, without parameters: the unwinding |
- * | globals | fuel (i32), memory cap (i64, pages), table cap (i64, entries); then one i32 "dropped" flag for each helper that drops a segment |
+ * | globals | fuel (i32), memory cap (i64, pages), table cap (i64, entries), entered (i32); then one i32 "dropped" flag for each helper that drops a segment |
  * | elements | one passive segment that holds every function |
  *
  * Invariants:
@@ -59,8 +59,8 @@ export const BASE_TYPE = {
 /** Appended functions, relative to the first. */
 export const FUNCTION = { poll: 0, dump: 1, load: 2, reference: 3, helpers: 4 } as const;
 
-/** Appended globals, relative to the first. */
-export const GLOBAL = { fuel: 0, memoryCap: 1, tableCap: 2, dropped: 3 } as const;
+/** Appended globals, relative to the first. `entered`: 1 once the start function is over. */
+export const GLOBAL = { fuel: 0, memoryCap: 1, tableCap: 2, entered: 3, dropped: 4 } as const;
 
 export interface FuncType {
   readonly params: Uint8Array;

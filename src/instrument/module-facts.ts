@@ -9,7 +9,7 @@ import { readU32At, skipLeb } from '../wasm/leb.ts';
 import type { WasmModule } from '../wasm/module.ts';
 import { OP } from '../wasm/opcodes.ts';
 import type { ValueType } from '../wasm/read-value-type.ts';
-import { valueTypeName } from '../wasm/value-type.ts';
+import { REF, REF_NULL, valueTypeName } from '../wasm/value-type.ts';
 import { isCarried } from './frame-words.ts';
 
 export interface ModuleFacts {
@@ -22,6 +22,8 @@ export interface ModuleFacts {
   /** Value types by type; empty for a type that is no function type. */
   readonly typeParams: readonly Uint8Array[];
   readonly typeResults: readonly Uint8Array[];
+  /** By type: 1 where it is a function type all of whose values can be carried over a capture. */
+  readonly typeCarried: Uint8Array;
   /** The first type that is equal, by type: calls through tables compare types by shape. */
   readonly canonicalType: Uint32Array;
   /** Functions whose references segments and globals hold. */
@@ -83,7 +85,7 @@ export function readFacts(module: WasmModule): ModuleFacts {
 function flattenTypes(
   module: WasmModule,
   functionType: Uint32Array,
-): Pick<ModuleFacts, 'typeParams' | 'typeResults' | 'canonicalType'> {
+): Pick<ModuleFacts, 'typeParams' | 'typeResults' | 'typeCarried' | 'canonicalType'> {
   for (const type of new Set(functionType)) {
     const entry = module.types[type]!;
     if (entry.kind === 'unsupported') throw unsupported(entry.feature, entry.offset);
@@ -93,6 +95,11 @@ function flattenTypes(
   return {
     typeParams: module.types.map((entry) => (entry.kind === 'func' ? entry.params : NO_TYPES)),
     typeResults: module.types.map((entry) => (entry.kind === 'func' ? entry.results : NO_TYPES)),
+    typeCarried: Uint8Array.from(module.types, (entry) =>
+      entry.kind === 'func' && entry.params.every(isCarried) && entry.results.every(isCarried)
+        ? 1
+        : 0,
+    ),
     canonicalType: Uint32Array.from(module.types, (entry, type) => {
       const key = entry.kind === 'func' ? `${entry.params}>${entry.results}` : `#${type}`;
       const first = seen.get(key) ?? type;
@@ -137,7 +144,9 @@ function unsupported(feature: string, offset: number): HostError {
 export function skipLocals(bytes: Uint8Array, start: number): number {
   let at = skipLeb(bytes, start);
   for (let groups = readU32At(bytes, start); groups > 0 && at < bytes.length; groups--) {
-    at = skipLeb(bytes, at) + 1;
+    at = skipLeb(bytes, at);
+    const type = bytes[at++];
+    if (type === REF || type === REF_NULL) at = skipLeb(bytes, at);
   }
   return at;
 }

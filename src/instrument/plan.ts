@@ -52,6 +52,10 @@ export function encodePlan(plan: ModulePlan): Uint8Array {
   });
 }
 
+function isHelper(helper: unknown): boolean {
+  return Array.isArray(helper) && helper.length === 3 && helper.every(Number.isSafeInteger);
+}
+
 /** The plan from the cache; `functions` and `tables` are the module's own counts. */
 export function decodePlan(bytes: Uint8Array, functions: number, tables: number): ModulePlan {
   const { flags, helpers, changedTables } = decodeCbor(bytes) as {
@@ -62,7 +66,7 @@ export function decodePlan(bytes: Uint8Array, functions: number, tables: number)
   if (
     !(flags instanceof Uint8Array && flags.length === functions) ||
     !(changedTables instanceof Uint8Array && changedTables.length === tables) ||
-    !(Array.isArray(helpers) && helpers.every((helper) => Array.isArray(helper)))
+    !(Array.isArray(helpers) && helpers.every(isHelper))
   ) {
     throw new HostError('ERR_IO', 'the cached plan does not belong to this module', {
       hint: 'remove the cache directory and try again',

@@ -11,7 +11,7 @@
  *
  * | import | name |
  * |---|---|
- * | `m` | `m0` …, `t0` …, `g0` …, `tag`: memories, tables, globals, tag of the guest's instance |
+ * | `m` | `m0` …, `t0` …, `g0` …, `e0` …: memories, tables, globals, tags of the guest's instance |
  * | `h` | `word`, `ref`, `next`, `complete`: the host |
  * | `f` | a function of the guest's module, by its index |
  */
@@ -200,7 +200,7 @@ export class ResumeModuleMaker {
       out.u8(facts.table64[index] ? 4 : 0);
       out.u32(0);
     }
-    const ours = [I32, I64, I64, ...layout.droppers.map(() => I32)];
+    const ours = [I32, I64, I64, I32, ...layout.droppers.map(() => I32)];
     for (
       let index = 0;
       index < layout.firstGlobal + GLOBAL.dropped + layout.droppers.length;
