@@ -12,6 +12,7 @@ import type {
   LedgerRow,
   OwnerRow,
 } from './store.ts';
+import { turn } from './turn.ts';
 
 type Row = Record<string, SQLOutputValue>;
 
@@ -225,10 +226,6 @@ function statementCache(database: DatabaseSync): (sql: string) => StatementSync 
     statements.set(sql, statement);
     return statement;
   };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function ownerRow(row: Row): OwnerRow {

@@ -4,11 +4,12 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { ChunkRow, PackStore } from '../store/store.ts';
+import { turn } from '../store/turn.ts';
 import { CHUNK_BYTES, openChunk } from './chunk.ts';
 import { vaultDamaged } from './damage.ts';
 import { cutImage, decodeManifest, MANIFEST_BYTES_MAX, type Manifest } from './manifest.ts';
 import { TAG_BYTES } from './sealing.ts';
-import { turn, type VaultContext } from './vault-context.ts';
+import type { VaultContext } from './vault-context.ts';
 import { type OwnerKeys, unwrapPackKey } from './vault-keys.ts';
 
 const READ_BYTES = 1_048_576;

@@ -13,7 +13,9 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { HostError } from '../fault/host-error.ts';
+import { PAGE_BYTES } from '../image/image.ts';
 import type { ChunkRow, IndexTransaction, PackWriter } from '../store/store.ts';
+import { turn } from '../store/turn.ts';
 import type { CheckpointInfo } from './checkpoint-info.ts';
 import { chunkIdentity, compressChunk, type PackedChunk, sealChunk } from './chunk.ts';
 import { appendLedger } from './ledger.ts';
@@ -21,10 +23,9 @@ import { cutImage, encodeManifest, MANIFEST_BYTES_MAX } from './manifest.ts';
 import { addOwner, type LoadedOwner, loadOwner, loadOwnerKeys, saveOwner } from './owner-state.ts';
 import { sealRecord } from './record.ts';
 import type { SealRequest } from './vault.ts';
-import { turn, type VaultContext } from './vault-context.ts';
+import type { VaultContext } from './vault-context.ts';
 import { makePackKey, type OwnerKeys } from './vault-keys.ts';
 
-const PAGE_BYTES = 65_536;
 /** Hashed before other work gets its turn: one to two milliseconds. */
 const HASHES_PER_TURN = 32;
 /** Chunks being compressed at once; the thread pool has four threads. */

@@ -4,13 +4,14 @@
  */
 import { HostError } from '../fault/host-error.ts';
 import type { CheckpointRow, IndexView } from '../store/store.ts';
+import { turn } from '../store/turn.ts';
 import type { CheckpointInfo, Requester } from './checkpoint-info.ts';
 import { vaultDamaged } from './damage.ts';
 import { type LoadedOwner, loadOwner, loadOwnerKeys } from './owner-state.ts';
 import { type CheckpointRecord, openRecord } from './record.ts';
 import { ownerMismatch } from './requester.ts';
 import type { Selector } from './vault.ts';
-import { turn, type VaultContext } from './vault-context.ts';
+import type { VaultContext } from './vault-context.ts';
 import type { OwnerKeys, VaultKeys } from './vault-keys.ts';
 
 const RECORDS_PER_TURN = 128;

@@ -8,8 +8,3 @@ export interface VaultContext {
   readonly now: () => Date;
   readonly random: Random;
 }
-
-/** Lets the rest of the process have its turn. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

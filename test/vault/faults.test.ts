@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { FilePort, OpenFile } from '../../src/store/file-port.ts';
 import { nodeFiles } from '../../src/store/node-files.ts';
 import { makePlaces } from './places.ts';
-import { ALICE, makeImage, open, opensAs, PAGE, sealRequest } from './test-vault.ts';
+import { ALICE, makeImage, open, opensAs, PAGE, SOFTWARE, sealRequest } from './test-vault.ts';
 
 type Kind = keyof FilePort | keyof OpenFile;
 /** Called before each operation with its name; throws to make it fail. */
@@ -107,6 +107,49 @@ describe.each([
     expect(readdirSync(join(places.directory, 'packs'))).toHaveLength(2);
     await again.close();
   });
+});
+
+test('EIO at any operation of an open or a removal', async () => {
+  let count = 0;
+  let failAt = Number.POSITIVE_INFINITY;
+  const seen: Kind[] = [];
+  const places = makePlaces();
+  const vault = await open(places, {
+    files: hooked(nodeFiles, (operation) => {
+      seen.push(operation);
+      if (count++ === failAt) throw systemError('EIO');
+    }),
+  });
+  const kept = await vault.seal(sealRequest(SHARED));
+  seen.length = 0;
+  await vault.open(ALICE, kept.id, SOFTWARE);
+  const operations = [...seen];
+  expect(operations.filter((operation) => operation === 'read').length).toBeGreaterThan(1);
+  for (failAt = 0; failAt < operations.length; failAt++) {
+    count = 0;
+    const opening = opensAs(vault, ALICE, kept, SHARED);
+    if (operations[failAt] === 'close') expect(await opening).toBe(true);
+    else await expect(opening, operations[failAt]).rejects.toMatchObject({ code: 'ERR_IO' });
+  }
+  // A removal reads the manifest; once it has committed, a pack that can't be deleted waits for a sweep.
+  for (failAt = 0; failAt < 4; failAt++) {
+    count = Number.NEGATIVE_INFINITY;
+    const { id } = await vault.seal(sealRequest(BIG));
+    seen.length = 0;
+    count = 0;
+    const removal = vault.remove(ALICE, [id]);
+    const harmless = failAt >= 2;
+    if (harmless) await removal;
+    else await expect(removal, seen[failAt]).rejects.toMatchObject({ code: 'ERR_IO' });
+    count = Number.NEGATIVE_INFINITY;
+    if (!harmless) await vault.remove(ALICE, [id]);
+    expect(await vault.list(ALICE)).toEqual([kept]);
+  }
+  expect(seen).toEqual(['open', 'read', 'close', 'remove']);
+  expect(readdirSync(join(places.directory, 'packs'))).toHaveLength(2);
+  await vault.close();
+  await (await open(places)).close();
+  expect(readdirSync(join(places.directory, 'packs'))).toHaveLength(1);
 });
 
 test('short writes and short reads are taken up where they ended', async () => {
