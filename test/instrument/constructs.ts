@@ -539,6 +539,17 @@ export const CONSTRUCTS: readonly Construct[] = [
       (call $say (local.get 995)) (call $say64 (local.get 501)) (call $say64f (local.get 253)))`,
   },
   {
+    name: 'atomic instructions on a memory of its own',
+    text: `(memory 1)
+      (func (export "_start") (local $i i32)
+        (loop $l
+          (call $say (i32.atomic.rmw.add (i32.const 8) (call $get)))
+          (atomic.fence)
+          (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 4))))
+        (call $say (memory.atomic.notify (i32.const 8) (i32.const 1)))
+        (call $say (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const 1))))`,
+  },
+  {
     name: 'tags that nothing uses',
     text: `(tag $t (param i32)) (tag $u)
       (func (export "_start") (call $say (call $get)) (call $say (call $get)))`,
