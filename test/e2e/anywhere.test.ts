@@ -1,0 +1,148 @@
+/**
+ * Invariant 1: a run ≡ a checkpoint anywhere in it and a restore in another process. Same output, same
+ * exit status, same memory, same fuel, same number of calls.
+ *
+ * Each guest is captured at 100 random safepoints, and goes on after each; each of the checkpoints is
+ * then restored to the guest's end in a process that did not make it. Some are restored by the command
+ * itself, in a new cell; all of them with STASIS_NIGHTLY=1. `STASIS_SEED` repeats the same safepoints.
+ */
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { scratchDirectory } from '../host/scratch.ts';
+import {
+  type Captured,
+  type CapturedJob,
+  captureAnywhere,
+  newestCaptured,
+  restoreCase,
+  restoreMany,
+} from './captured-job.ts';
+import { GUEST_CASES } from './guest-cases.ts';
+import { newChance, pick } from './random-source.ts';
+import { triggerOptions } from './safepoints.ts';
+import { stasisIn } from './stasis-command.ts';
+
+const NIGHTLY = process.env['STASIS_NIGHTLY'] === '1';
+const POINTS = 100;
+const BY_COMMAND = NIGHTLY ? POINTS : 2;
+const CHAINS = NIGHTLY ? 5 : 1;
+const CHAIN_LINKS = 3;
+
+const scratch = scratchDirectory();
+const chance = newChance();
+const done = { guests: 0, safepoints: 0, restored: 0, byCommand: 0, chains: 0 };
+
+interface Part {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+}
+
+interface End {
+  readonly fuel: string | null;
+  readonly calls: string | null;
+  readonly memoryDigest: string | null;
+}
+
+/** What was written before and after, against the whole of an undisturbed run. */
+function expectWhole({ guest, reference }: CapturedJob, parts: readonly Part[]): void {
+  const plain = (text: Buffer): string => {
+    const words = text.toString('latin1');
+    return guest.printsAnswers ? words.replaceAll(': restarted', ': checkpointed') : words;
+  };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const whole = Buffer.concat(parts.map((part) => part[stream]));
+    expect(plain(whole)).toBe(plain(reference[stream]));
+  }
+}
+
+/** How a run ended that went on from `point`, against the run that the checkpoint was made in. */
+function expectEnd(
+  { guest, made }: CapturedJob,
+  { decided }: Pick<Captured, 'decided'>,
+  { fuel, calls, memoryDigest }: End,
+): void {
+  expect(calls).toBe(made.report.calls);
+  // A guest that got another answer has other things in its memory, and printed another word.
+  if (guest.printsAnswers || !decided) return;
+  expect(fuel).toBe(made.report.fuel);
+  if (!guest.readsHost) expect(memoryDigest).toBe(made.report.memoryDigest);
+}
+
+async function byCommand(job: CapturedJob, point: Captured): Promise<void> {
+  const run = await restoreCase(job, point);
+  expect(run.report.ending).toEqual({ kind: 'exit', code: 0 });
+  expect(run.status).toBe(0);
+  expectWhole(job, [point, run]);
+  expectEnd(job, point, run.report);
+  const { stdout, stderr } = await job.stasis(['logs', job.name]);
+  expectWhole(job, [{ stdout, stderr }]);
+}
+
+/** Restores, runs on to a later safepoint, stops there after a checkpoint, and so on. */
+async function chain(job: CapturedJob, first: Captured): Promise<void> {
+  const total = Number(job.made.report.fuel);
+  const stops: number[] = [];
+  for (let from = Number(first.fuel); stops.length < CHAIN_LINKS && from < total - 1; ) {
+    from += 1 + chance.below(total - 1 - from);
+    stops.push(from);
+  }
+  let point = first;
+  for (const at of stops) {
+    const run = await restoreCase(job, point, triggerOptions([{ on: 'fuel', at }], true));
+    expect(run.report.ending).toEqual({ kind: 'checkpointed' });
+    const next = await newestCaptured(job, point);
+    expectSame(next, [point, run]);
+    point = next;
+  }
+  const last = await restoreCase(job, point);
+  expect(last.report.ending).toEqual({ kind: 'exit', code: 0 });
+  expectWhole(job, [point, last]);
+  expectEnd(job, first, last.report);
+}
+
+/** The log up to a checkpoint is what came out of the command. */
+function expectSame(whole: Part, parts: readonly Part[]): void {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    expect(String(whole[stream])).toBe(String(Buffer.concat(parts.map((part) => part[stream]))));
+  }
+}
+
+test.each(GUEST_CASES)('$name goes on from anywhere', async (guest) => {
+  const job = await captureAnywhere(stasisIn(join(scratch, 'home')), guest, chance, POINTS);
+  const { reference, made, checkpoints } = job;
+  expect(String(reference.stdout)).toMatch(new RegExp(`(^|\\n)ok ${guest.name}\\n$`));
+  expect(made.report.ending).toEqual(reference.report.ending);
+  expectWhole(job, [made]);
+  if (!guest.readsHost) expectEnd(job, { decided: !guest.drawsRandom }, reference.report);
+
+  const restored = await restoreMany(job, checkpoints);
+  expect(restored).toHaveLength(checkpoints.length);
+  for (const [at, { run }] of restored.entries()) {
+    const after = {
+      stdout: Buffer.from(run.stdout, 'base64'),
+      stderr: Buffer.from(run.stderr, 'base64'),
+    };
+    expectWhole(job, [checkpoints[at]!, after]);
+    expect(run.ending).toEqual({ kind: 'exit', code: 0 });
+    expectEnd(job, checkpoints[at]!, run);
+  }
+
+  const chosen = pick(chance, checkpoints, BY_COMMAND);
+  for (const point of chosen) await byCommand(job, point);
+  const firsts = pick(chance, checkpoints, CHAINS);
+  for (const point of firsts) await chain(job, point);
+
+  done.guests += 1;
+  done.safepoints += new Set(checkpoints.map(({ fuel, calls }) => `${fuel} ${calls}`)).size;
+  done.restored += restored.length;
+  done.byCommand += chosen.length;
+  done.chains += firsts.length;
+});
+
+afterAll(() => {
+  process.stdout.write(
+    `anywhere: ${done.guests} guests, ${done.safepoints} safepoints, ${done.restored} restored in ` +
+      `another process, ${done.byCommand} by the command in a new cell, ${done.chains} chains, ` +
+      `seed ${chance.seed}\n`,
+  );
+});
