@@ -14,16 +14,18 @@
  *
  * so that normal running costs nothing but the polls. A strip-mined loop becomes
  *
- *     counter = CHUNK - 1
+ *     counter = CHUNK
  *     loop $outer
- *       fuel -= CHUNK - counter; poll if below zero
+ *       fuel -= CHUNK + 1 - counter; poll if below zero
  *       counter = CHUNK
  *       loop $inner
  *         the body, where a branch back is: counter -= 1; to $inner while counter, else to $outer
  *       end
  *     end
  *
- * which charges each iteration exactly once, the last ones of a loop that ends early excepted.
+ * so that the head charges the iteration that begins there and those that went before it inside: one unit
+ * more for a chunk that came to its end, and nothing for the last ones of a loop that ends early. A branch
+ * back within a `br_table` goes to $outer at once.
  *
  * A *twin* goes on from one site. Blocks around the site are opened again, with the values that lay
  * beneath them taken from their spills; then comes the rest of each. A loop around the site is written
@@ -394,7 +396,7 @@ export class BodyEmitter {
       return;
     }
     this.#flush(start);
-    this.#setCounter(CHUNK - 1);
+    this.#setCounter(CHUNK);
     this.#out.range(this.#bytes, start, next);
     this.#poll(site, true);
     this.#setCounter(CHUNK);
@@ -521,7 +523,7 @@ export class BodyEmitter {
       out.u8(OP.i32_add);
     }
     out.u8(OP.i32_const);
-    out.s32(mined ? CHUNK : 1);
+    out.s32(mined ? CHUNK + 1 : 1);
     out.u8(OP.i32_sub);
     out.u8(OP.local_tee);
     out.u32(siteLocal);

@@ -272,6 +272,7 @@ export class FunctionScanner {
       case kind.SELECT_TYPED: {
         this.#u32();
         const type = bytes[this.#at++]!;
+        if (!isCarried(type)) throw this.#refused('typed function references', start);
         this.#pop(3);
         this.#push(type);
         return;
@@ -472,11 +473,8 @@ export class FunctionScanner {
   // — sites —
 
   #call(type: number, start: number, reaches: boolean): void {
-    const params = this.#facts.typeParams[type];
-    const results = this.#facts.typeResults[type];
-    if (params === undefined || results === undefined)
-      throw this.#invalid('calls an unknown type', start);
-    this.#pop(params.length);
+    const results = this.#facts.typeResults[type]!;
+    this.#pop(this.#paramsOf(type, start).length);
     if (reaches) this.#site(SITE_CALL, start, this.#at, results);
     for (const result of results) this.#push(result);
   }
@@ -501,6 +499,16 @@ export class FunctionScanner {
         .map(({ opClass, at, base, params, results }) => ({ opClass, at, base, params, results })),
       results,
     };
+  }
+
+  /** The parameters of a type that a block or call names; `at`: where it stands. */
+  #paramsOf(type: number, at: number): Uint8Array {
+    const params = this.#facts.typeParams[type];
+    if (params === undefined) throw this.#invalid('names a type that does not exist', at);
+    if (this.#facts.typeCarried[type] === 0) {
+      throw this.#refused('values of reference types beyond funcref and externref', at);
+    }
+    return params;
   }
 
   // — immediates —
@@ -539,9 +547,7 @@ export class FunctionScanner {
 
   #blockParams(type: number): Uint8Array {
     if (type < 256) return NO_TYPES;
-    const params = this.#facts.typeParams[type - 256];
-    if (params === undefined) throw this.#invalid('has a block of an unknown type', this.#at);
-    return params;
+    return this.#paramsOf(type - 256, this.#at);
   }
 
   #blockResults(type: number): Uint8Array {
