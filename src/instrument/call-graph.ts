@@ -11,6 +11,8 @@
  * through a table. A function whose every call within its cycle stands inside a loop needs none: the
  * loop's head polls before each of those calls.
  *
+ * Beside cycles, trees of calls without loops can be as long as one likes: see `call-weight.ts`.
+ *
  * Calls through a table are edges to a node for the type, which has an edge to every function of that
  * type whose reference may be in a table.
  */
@@ -18,13 +20,14 @@ import { HostError } from '../fault/host-error.ts';
 import { skipImmediates } from '../wasm/decode.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
 import { featureOf, opcodeName, PREFIX_BASE } from '../wasm/opcodes.ts';
+import { pollHeavyCallees } from './call-weight.ts';
 import { GrowingU32 } from './growing-array.ts';
 import { type ModuleFacts, skipLocals } from './module-facts.ts';
 import * as kind from './op-class.ts';
 import { flagsFor, type HelperSpec, helperKey, type ModulePlan } from './plan.ts';
 
 /** Calls by caller, in compressed rows: the calls of `node` are `targets[rows[node] … rows[node + 1]]`. */
-interface Edges {
+export interface Edges {
   readonly rows: Uint32Array;
   /** Twice the callee's node, plus 1 where the call stands inside a loop. */
   readonly targets: Uint32Array;
@@ -34,7 +37,9 @@ interface Edges {
 export function planModule(facts: ModuleFacts): ModulePlan {
   const survey = surveyCode(facts);
   const edges = withTypeNodes(facts, survey);
-  const entryPoll = findEntryPolls(facts, edges);
+  const { polls: entryPoll, finished } = findEntryPolls(facts, edges);
+  const withoutHeavy = spreadCaptured(facts, edges, survey.begins, entryPoll);
+  pollHeavyCallees(facts, edges, finished, withoutHeavy, entryPoll);
   const captured = spreadCaptured(facts, edges, survey.begins, entryPoll);
   const flags = new Uint8Array(facts.functions);
   for (let func = 0; func < facts.functions; func++) {
@@ -188,11 +193,15 @@ function withTypeNodes(facts: ModuleFacts, survey: Survey): Edges {
 }
 
 /**
- * Tarjan's components and the back edges of the same depth-first walk, without recursion.
+ * Tarjan's components and the back edges of the same depth-first walk, without recursion. `finished`: the
+ * nodes in the order in which the walk left them.
  *
  * Source: R. Tarjan, "Depth-first search and linear graph algorithms", 1972.
  */
-function findEntryPolls(facts: ModuleFacts, { rows, targets }: Edges): Uint8Array {
+function findEntryPolls(
+  facts: ModuleFacts,
+  { rows, targets }: Edges,
+): { polls: Uint8Array; finished: Uint32Array } {
   const nodes = rows.length - 1;
   const order = new Int32Array(nodes);
   const low = new Int32Array(nodes);
@@ -204,7 +213,9 @@ function findEntryPolls(facts: ModuleFacts, { rows, targets }: Edges): Uint8Arra
   const path = new GrowingU32(1024);
   /** Functions that a back edge picked. */
   const picked = new Uint8Array(nodes);
+  const finished = new Uint32Array(nodes);
   let counter = 0;
+  let finishedCount = 0;
   let components = 0;
 
   for (let root = 0; root < nodes; root++) {
@@ -238,6 +249,7 @@ function findEntryPolls(facts: ModuleFacts, { rows, targets }: Edges): Uint8Arra
         components++;
       }
       onPath[node] = 0;
+      finished[finishedCount++] = node;
       path.length--;
       if (path.length > 0) {
         const parent = path.at(path.length - 1);
@@ -254,7 +266,7 @@ function findEntryPolls(facts: ModuleFacts, { rows, targets }: Edges): Uint8Arra
       if ((target & 1) === 0 && component[target >>> 1] === component[func]) polls[func] = 1;
     }
   }
-  return polls;
+  return { polls, finished };
 }
 
 /** Spreads "may be captured" from the functions that begin it to all that call them. */

@@ -4,6 +4,8 @@ import { assemble } from './assemble.ts';
 import { prepare, runTrial } from './trial.ts';
 
 const FUEL = 20_000n;
+/** Enough to be as good as endless, were there no polls: 2^60 calls. */
+const STEPS = 60;
 
 const ENDLESS: Readonly<Record<string, string>> = {
   br: '(func (export "_start") (loop $l (br $l)))',
@@ -62,7 +64,23 @@ const ENDLESS: Readonly<Record<string, string>> = {
         (then (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0))
           (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))))
     (func (export "_start") (call $f (i32.const 24)))`,
+  'calls that double at each step': doubling((next) => `(call $f${next})`),
+  'calls through a table that double at each step': `(table ${STEPS} funcref)
+    (elem (i32.const 0) ${Array.from({ length: STEPS }, (_, step) => `$f${step}`).join(' ')})
+    ${doubling((next) => `(call_indirect (type $t) (i32.const ${next}))`)}`,
+  'calls that double beneath a cycle through a table': `(table 1 funcref) (elem (i32.const 0) $f0)
+    (func $ring (type $t) (if (i32.const 0) (then (call_indirect (type $t) (i32.const 0)))))
+    ${doubling((next) => `(call $f${next}) (call $ring)`)}`,
 };
+
+/** Functions $f0 to the last one, each of which does something twice about the next; $f0 is the entry. */
+function doubling(once: (next: number) => string): string {
+  const functions = Array.from({ length: STEPS }, (_, step) => {
+    const body = step === STEPS - 1 ? '' : once(step + 1).repeat(2);
+    return `(func $f${step} (type $t) ${body})`;
+  });
+  return `(type $t (func)) (export "_start" (func $f0)) ${functions.join(' ')}`;
+}
 
 describe('fuel ends', () => {
   for (const [name, text] of Object.entries(ENDLESS)) {
