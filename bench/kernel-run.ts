@@ -1,7 +1,7 @@
 /**
- * One timed run of a kernel in a process of its own: `node kernel-run.ts KIND MODULE PLAN ARGUMENT…`.
+ * One timed run of a kernel in a process of its own: `node kernel-run.ts KIND MODULE GUEST PLAN ARGUMENT…`.
  *
- * KIND: `raw` runs the module as it is; `polled` is a module with polls that nobody unwinds; `ours` runs
+ * MODULE is what runs, made of GUEST. KIND: `raw` runs the module as it is; `polled` is a module with polls that nobody unwinds; `ours` runs
  * it as a cell does. A fresh process, because an engine compiles what ran before it better. Prints one
  * line of JSON: `ms`, processor time of this thread in milliseconds, and `output`.
  *
@@ -12,27 +12,31 @@ import { readFileSync } from 'node:fs';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance } from '../src/cell/guest-instance.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../src/instrument/host-adaptor.ts';
-import { EXPORT_PREFIX } from '../src/instrument/layout.ts';
+import { EXPORT_PREFIX, GLOBAL, layOut } from '../src/instrument/layout.ts';
+import { readFacts } from '../src/instrument/module-facts.ts';
+import { decodePlan } from '../src/instrument/plan.ts';
 import {
   type EngineExport,
+  type EngineGlobal,
   type EngineMemory,
   type EngineTable,
   engine,
   type WasmFunction,
 } from '../src/wasm/engine.ts';
-import { readModule, type WasmModule } from '../src/wasm/module.ts';
+import { readModule } from '../src/wasm/module.ts';
 import { Exited, makeQuietWorld } from './quiet-world.ts';
 
 const MEMORY_PAGES_MAX = 65_536;
 const TABLE_ENTRIES_MAX = 1_000_000;
 
-const [kind, modulePath, planPath, ...args] = process.argv.slice(2);
+const [kind, modulePath, guestPath, planPath, ...args] = process.argv.slice(2);
 const bytes = new Uint8Array(readFileSync(modulePath!));
-const module = readModule(bytes);
+const guestModule = readModule(new Uint8Array(readFileSync(guestPath!)));
+const plan = new Uint8Array(readFileSync(planPath!));
 const meter = new FuelMeter({ used: 0n, limit: null, now: () => performance.now() });
 let memory: EngineMemory | null = null;
-const world = makeQuietWorld(module, ['kernel', ...args], () => memory!);
-const run = kind === 'ours' ? prepareOurs() : prepareInstance(module, kind === 'polled');
+const world = makeQuietWorld(guestModule, ['kernel', ...args], () => memory!);
+const run = kind === 'ours' ? prepareOurs() : prepareInstance(kind === 'polled');
 
 const before = process.threadCpuUsage();
 const status = run();
@@ -43,10 +47,9 @@ console.log(
 );
 
 function prepareOurs(): () => number {
-  // The plan's module is the one before instrumenting; ours stands beside it.
   const guest = new GuestInstance({
-    module: readModule(new Uint8Array(readFileSync(planPath!.replace(/\.plan$/, '.raw.wasm')))),
-    plan: new Uint8Array(readFileSync(planPath!)),
+    module: guestModule,
+    plan,
     compiled: new engine.Module(bytes),
     imports: world.imports,
     meter,
@@ -55,7 +58,7 @@ function prepareOurs(): () => number {
     onPoll: () => false,
   });
   memory = guest.wasiMemory();
-  const [entry] = guest.entries('_start');
+  const [entry] = guest.entries('_start', false);
   return () => {
     const outcome = guest.run(entry!);
     if (outcome.kind === 'returned') return 0;
@@ -64,9 +67,9 @@ function prepareOurs(): () => number {
   };
 }
 
-function prepareInstance(read: WasmModule, polled: boolean): () => number {
+function prepareInstance(polled: boolean): () => number {
   const imports: Record<string, Record<string, EngineExport>> = {};
-  read.imports.forEach(({ module: from, name }, index) => {
+  guestModule.imports.forEach(({ module: from, name }, index) => {
     imports[from] ??= {};
     imports[from][name] = world.imports[index]!;
   });
@@ -98,14 +101,12 @@ function fillPollSlot(exports: Readonly<Record<string, EngineExport>>): void {
     HOST_SLOTS.map((name) => [name, (name === 'poll' ? poll : unused) as WasmFunction]),
   );
   const adaptor = new engine.Instance(new engine.Module(makeHostAdaptor()), { h: functions });
-  const name = Object.keys(exports)
-    .filter((candidate) => candidate.startsWith(`${EXPORT_PREFIX}table:`))
-    .sort((a, b) => Number(a.split(':')[2]) - Number(b.split(':')[2]))
-    .at(-1)!;
-  const table = exports[name] as EngineTable;
+  const facts = readFacts(guestModule);
+  const layout = layOut(facts, decodePlan(plan, facts.functions, facts.tableType.length));
+  const table = exports[`${EXPORT_PREFIX}table:${layout.table}`] as EngineTable;
   for (const slot of HOST_SLOTS) table.set(slotOf(slot), adaptor.exports[slot] as WasmFunction);
-  const caps = Object.keys(exports).filter((n) => n.startsWith(`${EXPORT_PREFIX}global:`));
-  const ours = caps.sort((a, b) => Number(a.split(':')[2]) - Number(b.split(':')[2])).slice(-3);
-  (exports[ours[1]!] as { value: unknown } as { value: bigint }).value = BigInt(MEMORY_PAGES_MAX);
-  (exports[ours[2]!] as { value: unknown } as { value: bigint }).value = BigInt(TABLE_ENTRIES_MAX);
+  const global = (index: number): EngineGlobal =>
+    exports[`${EXPORT_PREFIX}global:${layout.firstGlobal + index}`] as EngineGlobal;
+  global(GLOBAL.memoryCap).value = BigInt(MEMORY_PAGES_MAX);
+  global(GLOBAL.tableCap).value = BigInt(TABLE_ENTRIES_MAX);
 }

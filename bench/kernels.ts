@@ -75,7 +75,7 @@ function measureKernel(folder: string, kernel: string, options: KernelOptions): 
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < variants.length; turn++) {
       const variant = variants[(turn + round) % variants.length]!;
-      const { ms, status, output } = run(RUN_KIND[variant], files[variant]!, files.plan, kernel);
+      const { ms, status, output } = run(RUN_KIND[variant], files[variant]!, files, kernel);
       expected ??= output;
       if (status !== 0 || output !== expected) {
         throw new Error(`${kernel} as ${variant} ended with ${status} and printed ${output}`);
@@ -124,9 +124,9 @@ interface Run {
   readonly output: string;
 }
 
-function run(kind: string, module: string, plan: string, kernel: string): Run {
+function run(kind: string, module: string, files: Files, kernel: string): Run {
   const script = join(import.meta.dirname, 'kernel-run.ts');
   const size = SIZE[kernel];
-  const args = [script, kind, module, plan, ...(size === undefined ? [] : [size])];
+  const args = [script, kind, module, files.raw!, files.plan, ...(size === undefined ? [] : [size])];
   return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Run;
 }
