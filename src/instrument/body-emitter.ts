@@ -34,14 +34,14 @@
  *
  * Invariants:
  * 1. Bytes between the places of interest are copied as they are.
- * 2. Code that can't be reached is left out.
+ * 2. Code that can't be reached is left out of functions that may be captured.
  * 3. A branch's depth counts the labels that stand in the output, whatever was added or left out.
  * 4. Sites have the same numbers, and locals the same indices, in a function and in its twins.
  */
 import type { ByteWriter } from '../wasm/byte-writer.ts';
-import { skipImmediates } from '../wasm/decode.ts';
+import { readOpcodeAt, skipImmediates, skipOpcode } from '../wasm/decode.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
-import { OP, PREFIX_BASE } from '../wasm/opcodes.ts';
+import { OP } from '../wasm/opcodes.ts';
 import { EMPTY_BLOCK, I32 } from '../wasm/value-type.ts';
 import { callHost, LOCALS, type Variable, writeLoads, writeSaves } from './frame-code.ts';
 import {
@@ -101,6 +101,7 @@ export class BodyEmitter {
   #end = 0;
   #site = 0;
   #loop = 0;
+  #event = 0;
   #push = 0;
   /** Offsets in the output of branches that are hardly ever taken, of the body written last. */
   readonly coldBranches: number[] = [];
@@ -129,20 +130,23 @@ export class BodyEmitter {
     this.#openWrapper(type);
     if (scan.siteKinds.length > 0 && scan.siteKinds.at(0) === SITE_ENTRY) this.#pollOnce();
     this.#copied = scan.codeAt;
-    this.#walk(scan.codeAt, 0);
+    this.#walk(0);
     this.#closeWrapper();
   }
 
   /** Writes the body of a function that never is on a captured stack: only some instructions change. */
   plain(func: number): void {
+    const bytes = this.#bytes;
     this.#begin(func, null);
-    const start = this.#facts.module.bodyStart[func - this.#facts.importedFunctions]!;
-    this.#copied = start;
-    // The scanner's findings are another function's.
-    this.#push = Number.POSITIVE_INFINITY;
-    this.#openLabel();
-    this.#walk(skipLocals(this.#bytes, start), 0);
-    this.#out.u8(OP.end);
+    this.#copied = this.#facts.module.bodyStart[func - this.#facts.importedFunctions]!;
+    for (let start = skipLocals(bytes, this.#copied); start < this.#end; ) {
+      const at = skipOpcode(bytes, start);
+      const op = readOpcodeAt(bytes, start);
+      const next = skipImmediates(op, bytes, at);
+      this.#helped(kind.CLASS[op]!, at, start, next);
+      start = next;
+    }
+    this.#flush(this.#end);
   }
 
   /** Writes a function `[] → results` that goes on at `site`; the scanner has just scanned it for that. */
@@ -187,7 +191,7 @@ export class BodyEmitter {
       this.#seek(site.site + 1, site.next, true);
     }
     this.#copied = site.next;
-    this.#walk(site.next, 0);
+    this.#walk(0);
     this.#closeWrapper();
   }
 
@@ -197,27 +201,21 @@ export class BodyEmitter {
     this.#level = 0;
     this.#site = 0;
     this.#loop = 0;
+    this.#event = 0;
     this.#push = 0;
     this.#deadTo = -1;
     this.#end = this.#facts.module.bodyEnd[func - this.#facts.importedFunctions]!;
     this.coldBranches.length = 0;
   }
 
-  /** Sets the cursors to site number `site`, and to the values pushed behind `offset`. */
-  #seek(site: number, offset: number, withOffset: boolean): void {
-    const { pushAt, siteKinds } = this.#scan;
+  /** Sets the cursors to site number `site`, and to the events and values pushed from `offset` on. */
+  #seek(site: number, offset: number, withPushes: boolean): void {
+    const { eventAt, pushAt, siteKinds } = this.#scan;
     this.#site = site;
     this.#loop = 0;
     for (let i = 0; i < site; i++) if (siteKinds.at(i) === SITE_LOOP) this.#loop++;
-    let low = 0;
-    let high = pushAt.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (pushAt.at(middle) < offset || (!withOffset && pushAt.at(middle) === offset)) {
-        low = middle + 1;
-      } else high = middle;
-    }
-    this.#push = low;
+    this.#event = eventAt.firstNotBelow(offset);
+    this.#push = pushAt.firstNotBelow(withPushes ? offset : offset + 1);
   }
 
   // — the wrapper —
@@ -285,85 +283,93 @@ export class BodyEmitter {
 
   // — the walk —
 
-  /** Writes from `from` until only `open` labels are left; returns the offset behind the last `end`. */
-  #walk(from: number, open: number): number {
-    const bytes = this.#bytes;
-    const { pushAt } = this.#scan;
-    let at = from;
-    while (at < this.#end) {
-      if (this.#push < pushAt.length && pushAt.at(this.#push) <= at) this.#spill(at);
-      const start = at;
-      let op = bytes[at++]!;
-      if (op >= 0xfb) {
-        op = PREFIX_BASE[op as keyof typeof PREFIX_BASE] + readU32At(bytes, at);
-        at = skipLeb(bytes, at);
-      }
-      const next = skipImmediates(op, bytes, at);
-      const opClass = kind.CLASS[op]!;
-      at = opClass === kind.PLAIN ? next : this.#special(op, opClass, start, at, next);
-      if (opClass === kind.END && this.#labels.length === open) return at;
+  /** Follows the events until only `open` labels are left; returns the offset behind the last `end`. */
+  #walk(open: number): number {
+    const { eventAt } = this.#scan;
+    for (;;) {
+      const start = eventAt.at(this.#event++);
+      this.#spillUpTo(start);
+      const next = this.#instruction(start);
+      if (this.#labels.length === open) return next;
     }
-    return at;
   }
 
-  /** Writes an instruction that may change; returns where to go on. */
-  #special(op: number, opClass: number, start: number, at: number, next: number): number {
+  /** Writes the instruction at `start`, which may change; returns the offset behind it. */
+  #instruction(start: number): number {
     const bytes = this.#bytes;
+    const at = skipOpcode(bytes, start);
+    const op = readOpcodeAt(bytes, start);
+    const next = skipImmediates(op, bytes, at);
+    const opClass = kind.CLASS[op]!;
     switch (opClass) {
       case kind.BLOCK:
       case kind.IF:
         this.#openLabel();
-        return next;
+        break;
       case kind.LOOP:
         this.#loopHead(start, next);
-        return next;
+        break;
       case kind.ELSE:
-        return this.#labels[this.#labels.length - 1]!.onPath ? this.#skipElse(start, next) : next;
+        if (this.#labels[this.#labels.length - 1]!.onPath) this.#skipElse(start, next);
+        break;
       case kind.END:
         this.#closeLabel(start, next);
-        return next;
+        break;
       case kind.BR:
         this.#branch(readU32At(bytes, at), start, next, false);
-        return this.#skipDead(next);
+        this.#skipDead(next);
+        break;
       case kind.BR_IF:
         this.#branch(readU32At(bytes, at), start, next, true);
-        return next;
+        break;
       case kind.BR_TABLE:
         this.#branchTable(at, start, next);
-        return this.#skipDead(next);
+        this.#skipDead(next);
+        break;
       case kind.RETURN:
       case kind.UNREACHABLE:
       case kind.RETURN_CALL_INDIRECT:
-        return this.#skipDead(next);
+        this.#skipDead(next);
+        break;
       case kind.RETURN_CALL:
         this.#mapCall(op, readU32At(bytes, at), start, next);
-        return this.#skipDead(next);
+        this.#skipDead(next);
+        break;
       case kind.CALL: {
         const callee = readU32At(bytes, at);
         if (isCaptured(this.#plan, callee)) this.#setSite(start);
         this.#mapCall(op, callee, start, next);
-        return next;
+        break;
       }
       case kind.CALL_INDIRECT:
         this.#setSite(start);
-        return next;
+        break;
       case kind.REF_FUNC:
         if (this.#twin !== null) this.#functionReference(readU32At(bytes, at), start, next);
-        return next;
+        break;
+      default:
+        this.#helped(opClass, at, start, next);
+    }
+    return next;
+  }
+
+  /** Writes a call instead of an instruction that a helper carries out; leaves any other as it is. */
+  #helped(opClass: number, at: number, start: number, next: number): void {
+    const bytes = this.#bytes;
+    switch (opClass) {
       case kind.MEMORY_GROW:
       case kind.TABLE_GROW:
       case kind.DATA_DROP:
       case kind.ELEM_DROP:
         this.#helper(helperKey(opClass, readU32At(bytes, at), 0), start, next);
-        return next;
+        break;
       case kind.MEMORY_INIT:
       case kind.TABLE_INIT: {
         const second = readU32At(bytes, skipLeb(bytes, at));
         this.#helper(helperKey(opClass, readU32At(bytes, at), second), start, next);
-        return next;
+        break;
       }
       default:
-        return next;
     }
   }
 
@@ -373,11 +379,11 @@ export class BodyEmitter {
     this.#copied = next;
   }
 
-  #skipDead(from: number): number {
-    const to = skipDead(this.#bytes, from, this.#end);
+  /** Leaves out what follows up to the next event: the first pass saw none in dead code. */
+  #skipDead(from: number): void {
+    const to = this.#scan.eventAt.at(this.#event);
     this.#flush(from, to);
     this.#deadTo = to;
-    return to;
   }
 
   // — labels —
@@ -391,7 +397,7 @@ export class BodyEmitter {
     if (this.#scan.loopMined.at(this.#loop++) === 0) {
       this.#openLabel();
       this.#flush(next);
-      this.#spill(next);
+      this.#spillUpTo(next);
       this.#poll(site, false);
       return;
     }
@@ -436,19 +442,18 @@ export class BodyEmitter {
     while (siteAt.at(site) !== loopAt || siteKinds.at(site) !== SITE_LOOP) site++;
     this.#seek(site, loopAt, false);
     this.#copied = loopAt;
-    const behind = this.#walk(loopAt, this.#labels.length);
+    const behind = this.#walk(this.#labels.length);
     this.#flush(behind);
   }
 
   /** In a twin that goes on inside the first arm of an `if`: the other arm can't be reached any more. */
-  #skipElse(start: number, next: number): number {
+  #skipElse(start: number, next: number): void {
     const { siteAt } = this.#scan;
     const end = skipDead(this.#bytes, next, this.#end);
     this.#flush(start, end);
     let site = this.#site;
     while (site < siteAt.length && siteAt.at(site) < end) site++;
     this.#seek(site, end, false);
-    return end;
   }
 
   #depthOf(level: number): number {
@@ -572,29 +577,35 @@ export class BodyEmitter {
     this.#out.u32(this.#scan.siteLocal);
   }
 
-  /** Keeps the values pushed just before `offset` that a site needs; they stay on the stack. */
-  #spill(offset: number): void {
-    const { pushAt, pushSpilled, pushHeight, pushType } = this.#scan;
-    const out = this.#out;
-    let first = -1;
-    let push = this.#push;
-    for (; push < pushAt.length && pushAt.at(push) <= offset; push++) {
-      if (first < 0 && pushSpilled.at(push)) first = push;
+  /** Keeps the values pushed up to `offset` that a site needs; they stay on the stack. */
+  #spillUpTo(offset: number): void {
+    const { pushAt, pushSpill } = this.#scan;
+    for (; this.#push < pushAt.length && pushAt.at(this.#push) <= offset; this.#push++) {
+      if (pushSpill.at(this.#push) !== 0) this.#spill();
     }
-    this.#push = push;
-    if (first < 0) return;
+  }
+
+  /** Keeps the value at the cursor, and with it those pushed in one go behind it. */
+  #spill(): void {
+    const { pushAt, pushSpill, spillBase } = this.#scan;
+    const out = this.#out;
+    const local = (push: number): number => spillBase + pushSpill.at(push) - 1;
+    const first = this.#push;
+    const offset = pushAt.at(first);
+    let last = first;
+    while (last + 1 < pushAt.length && pushAt.at(last + 1) === offset) last++;
     this.#flush(offset);
-    const local = (at: number): number => this.#scan.spillLocal(pushHeight.at(at), pushType.at(at));
-    if (first === push - 1) {
+    this.#push = last;
+    if (first === last) {
       out.u8(OP.local_tee);
       out.u32(local(first));
       return;
     }
-    for (let at = push - 1; at >= first; at--) {
+    for (let push = last; push >= first; push--) {
       out.u8(OP.local_set);
-      out.u32(local(at));
+      out.u32(local(push));
     }
-    for (let at = first; at < push; at++) this.#localGet(local(at));
+    for (let push = first; push <= last; push++) this.#localGet(local(push));
   }
 
   #pushSpills(stack: Uint8Array, from: number, to: number): void {

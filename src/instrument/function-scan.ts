@@ -6,6 +6,7 @@
  *     and its calls that can reach the host;
  *   - the *spills*: values that lie on the operand stack beneath a site. They are lost when the stack is
  *     unwound, so each is also kept in a local from the moment it is produced;
+ *   - the *events*: instructions that the second pass may have to change, or has to follow;
  *   - which loops are *strip-mined*: innermost, without sites, without parameters. Such a loop becomes
  *     two, and only the outer one polls.
  *
@@ -84,11 +85,12 @@ export class FunctionScanner {
   readonly loopMined = new GrowingU8(64);
   /** Types of the spill locals, in the order of their locals. */
   readonly spillTypes = new GrowingU8(64);
-  /** Every value pushed: behind which offset, at which height, of which type, spilled or not. */
+  /** Offsets of events, ascending. */
+  readonly eventAt = new GrowingU32(4096);
+  /** Every value pushed: behind which offset, of which type, and 1 + the number of its spill local, or 0. */
   readonly pushAt = new GrowingU32(4096);
-  readonly pushHeight = new GrowingU32(4096);
-  readonly pushType = new GrowingU8(4096);
-  readonly pushSpilled = new GrowingU8(4096);
+  readonly #pushType = new GrowingU8(4096);
+  readonly pushSpill = new GrowingU32(4096);
   snapshot: SiteSnapshot | null = null;
 
   readonly #spillOf = new Map<number, number>();
@@ -138,9 +140,9 @@ export class FunctionScanner {
     this.loopMined.length = 0;
     this.spillTypes.length = 0;
     this.pushAt.length = 0;
-    this.pushHeight.length = 0;
-    this.pushType.length = 0;
-    this.pushSpilled.length = 0;
+    this.#pushType.length = 0;
+    this.pushSpill.length = 0;
+    this.eventAt.length = 0;
     this.#spillOf.clear();
     this.#height = 0;
     this.#spilledTo = 0;
@@ -184,6 +186,8 @@ export class FunctionScanner {
         if (PUSH[op] !== 0) this.#push(PUSH[op]!);
         continue;
       }
+      // Of the classes in between, the second pass needs to know nothing.
+      if (opClass < kind.DROP || opClass > kind.GLOBAL_SET) this.eventAt.push(start);
       switch (opClass) {
         case kind.LOCAL_GET:
           this.#push(this.localTypes.at(this.#u32()));
@@ -344,9 +348,8 @@ export class FunctionScanner {
     this.#stackTypes[height] = type;
     this.#stackPush[height] = this.pushAt.length;
     this.pushAt.push(this.#at);
-    this.pushHeight.push(height);
-    this.pushType.push(type);
-    this.pushSpilled.push(0);
+    this.#pushType.push(type);
+    this.pushSpill.push(0);
     this.#height = height + 1;
   }
 
@@ -377,23 +380,27 @@ export class FunctionScanner {
     for (let at = this.#spilledTo; at < height; at++) {
       let push = this.#stackPush[at]!;
       const offset = this.pushAt.at(push);
-      for (; push < this.pushAt.length && this.pushAt.at(push) === offset; push++) {
-        if (this.pushSpilled.at(push)) continue;
-        this.pushSpilled.set(push, 1);
-        this.#needSpill(this.pushHeight.at(push), this.pushType.at(push));
+      for (let height = at; push < this.pushAt.length; push++, height++) {
+        if (this.pushAt.at(push) !== offset) break;
+        if (this.pushSpill.at(push) !== 0) continue;
+        this.pushSpill.set(push, 1 + this.#needSpill(height, this.#pushType.at(push)));
       }
     }
     if (height > this.#spilledTo) this.#spilledTo = height;
   }
 
-  #needSpill(height: number, type: number): void {
+  /** The number among the spill locals of the one for (height, type). */
+  #needSpill(height: number, type: number): number {
     const key = height * 256 + type;
-    if (this.#spillOf.has(key)) return;
-    this.#spillOf.set(key, this.spillTypes.length);
+    const known = this.#spillOf.get(key);
+    if (known !== undefined) return known;
+    const spill = this.spillTypes.length;
+    this.#spillOf.set(key, spill);
     this.spillTypes.push(type);
     if (this.declared + this.spillTypes.length + 2 > MAX_LOCALS) {
       throw this.#refused('functions with more than 50,000 locals after spilling', this.#at);
     }
+    return spill;
   }
 
   // — labels —

@@ -28,6 +28,18 @@ export class GrowingU32 {
     this.#items[index] = value;
   }
 
+  /** The first index whose item is not below `bound`, where the items ascend. */
+  firstNotBelow(bound: number): number {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#items[middle]! < bound) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   toArray(): Uint32Array {
     return this.#items.slice(0, this.length);
   }
