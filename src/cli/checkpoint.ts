@@ -4,10 +4,9 @@
 import type { Command } from 'commander';
 import prettyBytes from 'pretty-bytes';
 import prettyMilliseconds from 'pretty-ms';
-import { HostError } from '../fault/host-error.ts';
 import { askHost } from '../host/control-socket.ts';
 import { type JobView, jobState } from '../host/job-records.ts';
-import { type CommandContext, printJson, withTable } from './command-context.ts';
+import { type CommandContext, notRunning, printJson, withTable } from './command-context.ts';
 import { withProgress } from './terminal.ts';
 
 interface CheckpointOptions {
@@ -45,14 +44,8 @@ export function addCheckpointCommand(program: Command, context: CommandContext):
 }
 
 /** Throws ERR_JOB_NOT_RUNNING. */
-export function controlSocketOf({ job, run }: JobView): string {
-  const state = jobState(run);
-  if (state === 'running' && run.socket !== null) return run.socket;
-  throw new HostError(
-    'ERR_JOB_NOT_RUNNING',
-    state === 'running'
-      ? `The job ${job.name} has not started yet.`
-      : `The job ${job.name} is not running: its state is ${state}.`,
-    { facts: { job: job.name, state }, hint: 'stasis ps --all lists the jobs' },
-  );
+function controlSocketOf(view: JobView): string {
+  const { socket } = view.run;
+  if (jobState(view.run) === 'running' && socket !== null) return socket;
+  throw notRunning(view);
 }

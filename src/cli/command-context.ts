@@ -2,6 +2,7 @@
  * What every command is given: where things are, who asks, where to print, and how.
  */
 import { HostError } from '../fault/host-error.ts';
+import { type JobView, jobState } from '../host/job-records.ts';
 import { JobTable } from '../host/job-table.ts';
 import { preparePlaces } from '../host/places.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -49,7 +50,18 @@ export async function withVault<T>(
   }
 }
 
-/** Node's own limit on the names of signals, turned into a usage error. */
+export function notRunning({ job, run }: JobView): HostError {
+  const state = jobState(run);
+  return new HostError(
+    'ERR_JOB_NOT_RUNNING',
+    state === 'running'
+      ? `The job ${job.name} has not started yet.`
+      : `The job ${job.name} is not running: its state is ${state}.`,
+    { facts: { job: job.name, state }, hint: 'stasis ps --all lists the jobs' },
+  );
+}
+
+/** `TERM` or `SIGTERM`, in either case. Throws ERR_USAGE for a signal that ends no job. */
 export function signalName(text: string): string {
   const name = text.toUpperCase().startsWith('SIG')
     ? text.toUpperCase()

@@ -4,10 +4,15 @@
 import type { Command } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { askHost } from '../host/control-socket.ts';
-import type { JobView } from '../host/job-records.ts';
+import { type JobView, jobState } from '../host/job-records.ts';
 import { killProcess } from '../host/process-identity.ts';
-import { controlSocketOf } from './checkpoint.ts';
-import { type CommandContext, printJson, signalName, withTable } from './command-context.ts';
+import {
+  type CommandContext,
+  notRunning,
+  printJson,
+  signalName,
+  withTable,
+} from './command-context.ts';
 
 export function addKillCommand(program: Command, context: CommandContext): void {
   program
@@ -38,12 +43,13 @@ export function addKillCommand(program: Command, context: CommandContext): void 
 
 /** Through its host; when that does not answer, host and cell are killed by their ids. */
 export async function killJob(view: JobView, signal: string): Promise<void> {
-  const path = controlSocketOf(view);
+  const { host, cell, socket } = view.run;
+  if (jobState(view.run) !== 'running') throw notRunning(view);
   try {
-    await askHost(path, { ask: 'kill', signal });
+    if (socket !== null) return void (await askHost(socket, { ask: 'kill', signal }));
   } catch (error) {
     if (!(error instanceof HostError) || error.code !== 'ERR_JOB_NOT_RUNNING') throw error;
-    if (view.run.cell !== null) killProcess(view.run.cell);
-    killProcess(view.run.host);
   }
+  if (cell !== null) killProcess(cell);
+  killProcess(host);
 }

@@ -4,10 +4,13 @@
  * Invariants:
  * 1. Nothing is started before the run's row says who hosts it.
  * 2. However a run ends, its outcome is recorded; only the death of this process prevents that, and
- *    then the row says so by what it lacks.
+ *    then the row says so by what it lacks. In the background it is tried until there is room for it; in
+ *    the foreground, where the user sees the outcome, once.
+ * 3. Rows that only inform never fail what they inform about: a full disk must not end a guest.
  */
 import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartMessage, Trigger } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
@@ -30,6 +33,9 @@ import { identifyProcess } from './process-identity.ts';
 import { failedEnding } from './run-ending.ts';
 import type { RunRequest } from './run-request.ts';
 import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } from './supervise.ts';
+
+/** How long a host waits before it tries again to record an outcome. */
+const RECORD_AGAIN_MS = 1000;
 
 /** What a host works with, whichever job it hosts. */
 export interface HostTools {
@@ -95,10 +101,26 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   let logFd: number | null = null;
   let checkpoints = 0;
 
-  function conclude(outcome: RunOutcome): void {
-    control?.close();
+  async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
-    table.endRun(job.id, run, outcome, now().toISOString());
+    const endedAt = now().toISOString();
+    while (!inform(() => table.endRun(job.id, run, outcome, endedAt))) {
+      if (!patient) break;
+      await sleep(RECORD_AGAIN_MS);
+    }
+    control?.close();
+  }
+
+  /** Writes a row that may as well be missing; says whether it was written. */
+  function inform(write: () => void): boolean {
+    try {
+      write();
+      return true;
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      options.onTrouble(error);
+      return false;
+    }
   }
 
   async function answer(asked: ControlRequest): Promise<ControlAnswer> {
@@ -123,7 +145,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
         checkLogBytes(logFd, image.logBytes);
         const sealed = await options.seal({ job, run, logFd }, image);
         checkpoints += 1;
-        table.setCheckpoint(job.id, run, { sequence: sealed.sequence, stamp: sealed.stamp });
+        const { sequence, stamp } = sealed;
+        inform(() => table.setCheckpoint(job.id, run, { sequence, stamp }));
         return sealed;
       },
       onInstrumented: (made) => {
@@ -132,18 +155,21 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       },
       onStarted: options.onStarted,
       onTrouble: (error) => {
-        table.setTrouble(job.id, run, error.message);
+        inform(() => table.setTrouble(job.id, run, error.message));
         options.onTrouble(error);
       },
     });
   } catch (error) {
     const failure = error instanceof HostError ? error : internalFailure(error);
-    conclude({ ending: failedEnding(failure), fuel: null, calls: null, memoryDigest: null });
+    const ending = failedEnding(failure);
+    await conclude({ ending, fuel: null, calls: null, memoryDigest: null }, false);
     throw error;
   }
-  table.setProcesses(job.id, run, identifyProcess(guest.cellPid), control.path);
-  recorded = guest.ended.then((outcome) => {
-    conclude(outcome);
+  const { path } = control;
+  const cell = identifyProcess(guest.cellPid);
+  inform(() => table.setProcesses(job.id, run, cell, path));
+  recorded = guest.ended.then(async (outcome) => {
+    await conclude(outcome, !options.inheritStdio);
     return { outcome, checkpoints };
   });
   return { run, kill: guest.kill, ended: recorded };
