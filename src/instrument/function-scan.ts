@@ -382,7 +382,8 @@ export class FunctionScanner {
       const offset = this.pushAt.at(push);
       for (let height = at; push < this.pushAt.length; push++, height++) {
         if (this.pushAt.at(push) !== offset) break;
-        if (this.pushSpill.at(push) !== 0) continue;
+        // Then the rest of its group has one too.
+        if (this.pushSpill.at(push) !== 0) break;
         this.pushSpill.set(push, 1 + this.#needSpill(height, this.#pushType.at(push)));
       }
     }
@@ -408,7 +409,14 @@ export class FunctionScanner {
   #open(opClass: number, at: number, params: Uint8Array, results: Uint8Array): void {
     let label = this.#labels[this.#depth];
     if (label === undefined) {
-      label = { opClass: 0, at: 0, base: 0, params: NO_TYPES, results: NO_TYPES, loop: -1 };
+      label = {
+        opClass: 0,
+        at: 0,
+        base: 0,
+        params: NO_TYPES,
+        results: NO_TYPES,
+        innermostLoop: -1,
+      };
       this.#labels.push(label);
     }
     label.opClass = opClass;
@@ -416,7 +424,7 @@ export class FunctionScanner {
     label.base = this.#height;
     label.params = params;
     label.results = results;
-    label.loop = -1;
+    label.innermostLoop = this.#depth > 0 ? this.#labels[this.#depth - 1]!.innermostLoop : -1;
     this.#depth++;
   }
 
@@ -439,20 +447,16 @@ export class FunctionScanner {
     this.#pop(params.length);
     this.#open(kind.LOOP, start, params, this.#blockResults(type));
     const label = this.#labels[this.#depth - 1]!;
-    label.loop = this.loopMined.length;
+    label.innermostLoop = this.loopMined.length;
     this.loopMined.push(params.length === 0 ? 1 : 0);
     for (const param of params) this.#push(param);
     this.#spillBeneath(this.#height);
   }
 
-  /** No enclosing loop can be strip-mined once something in it is a site. */
+  /** No loop can be strip-mined once something in it is a site; its head was one for those around it. */
   #notInnermost(): void {
-    for (let depth = this.#depth - 1; depth >= 0; depth--) {
-      const { loop } = this.#labels[depth]!;
-      if (loop < 0) continue;
-      this.loopMined.set(loop, 0);
-      return;
-    }
+    const { innermostLoop } = this.#labels[this.#depth - 1]!;
+    if (innermostLoop >= 0) this.loopMined.set(innermostLoop, 0);
   }
 
   #else(): void {
@@ -465,7 +469,7 @@ export class FunctionScanner {
 
   #end(): void {
     const label = this.#labels[--this.#depth]!;
-    if (label.loop >= 0 && this.loopMined.at(label.loop)) this.mines = true;
+    if (label.opClass === kind.LOOP && this.loopMined.at(label.innermostLoop)) this.mines = true;
     this.#height = label.base;
     if (this.#spilledTo > label.base) this.#spilledTo = label.base;
     if (this.#depth === 0) return;
@@ -593,8 +597,8 @@ interface Label {
   base: number;
   params: Uint8Array;
   results: Uint8Array;
-  /** Number of the loop, or -1. */
-  loop: number;
+  /** Number of the innermost loop around what it holds, itself included; -1 where there is none. */
+  innermostLoop: number;
 }
 
 /** From behind an unconditional transfer to the `else` or `end` that closes the innermost label. */

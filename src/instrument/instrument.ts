@@ -13,6 +13,7 @@ import {
 } from '../wasm/branch-hints.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
 import { engine } from '../wasm/engine.ts';
+import { BODY_BYTES_MAX } from '../wasm/limits.ts';
 import { readModule, type WasmModule } from '../wasm/module.ts';
 import { SECTION } from '../wasm/section-id.ts';
 import { writeModule } from '../wasm/writer.ts';
@@ -112,9 +113,18 @@ function writeCode(
       }
     } else emitter.plain(func);
     const bytes = body.view();
+    if (bytes.length > BODY_BYTES_MAX) throw tooLarge(func);
     out.u32(bytes.length);
     out.range(bytes, 0, bytes.length);
   }
   writeAppendedBodies(out, facts, plan, layout);
   return { code: [out.view()], hints };
+}
+
+function tooLarge(func: number): HostError {
+  return new HostError(
+    'ERR_UNSUPPORTED_FEATURE',
+    `function ${func} is too large to have safepoints put in: the engine takes ${BODY_BYTES_MAX} bytes`,
+    { facts: { function: func }, hint: 'build the program with less inlining' },
+  );
 }

@@ -15,7 +15,7 @@
  * | `h` | `word`, `ref`, `next`, `complete`: the host |
  * | `f` | a function of the guest's module, by its index |
  */
-
+import { HostError } from '../fault/host-error.ts';
 import {
   BRANCH_HINT_SECTION,
   encodeBranchHints,
@@ -23,6 +23,7 @@ import {
 } from '../wasm/branch-hints.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
+import { BODY_BYTES_MAX } from '../wasm/limits.ts';
 import { OP } from '../wasm/opcodes.ts';
 import { SECTION, type SectionId } from '../wasm/section-id.ts';
 import { FUNCREF, I32, I64 } from '../wasm/value-type.ts';
@@ -54,10 +55,9 @@ const HOST = { word: 0, ref: 1, next: 2, complete: 3 } as const;
 const FIRST_GUEST_FUNCTION = 4;
 
 /**
- * Makes the module for a stack whose different places are `places`.
+ * Makes modules for captured stacks of one guest's module.
  *
- * `places[0]` is the innermost frame's. Throws `ERR_MALFORMED_IMAGE` through `findSite` when a place does
- * not exist in this module.
+ * The caller has checked with `siteCount` that every place exists.
  */
 export class ResumeModuleMaker {
   readonly #facts: ModuleFacts;
@@ -73,7 +73,11 @@ export class ResumeModuleMaker {
     this.#emitter = new BodyEmitter(facts, plan, layout, this.#scan, this.#body);
   }
 
-  /** `places`: without repetition, the innermost frame's first. `outermost`: index of the one to begin with. */
+  /**
+   * `places`: without repetition, the innermost frame's first. `outermost`: index of the one to begin with.
+   *
+   * ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
+   */
   make(places: readonly Place[], outermost: number): ResumeModule {
     const facts = this.#facts;
     const layout = this.#layout;
@@ -106,6 +110,7 @@ export class ResumeModuleMaker {
       twinTypes.push(types.of(facts.typeResults[facts.functionType[place.func]!]!));
       this.#body.clear();
       this.#emitter.twin(site, target);
+      if (this.#body.length > BODY_BYTES_MAX) throw tooLarge(place.func);
       bodies.u32(this.#body.length);
       bodies.bytes(this.#body.view());
       hints.push({ offsets: this.#emitter.coldBranches.slice() });
@@ -291,5 +296,12 @@ function twinsElement(table: number, firstTwin: number, twins: number): Uint8Arr
     out.u32(twins + 1);
     for (let twin = 0; twin < twins; twin++) out.u32(firstTwin + twin);
     out.u32(HOST.complete);
+  });
+}
+
+function tooLarge(func: number): HostError {
+  return new HostError('ERR_NOT_CAPTURABLE', `function ${func} is too large to be put up again`, {
+    facts: { function: func },
+    hint: 'build the program with less inlining',
   });
 }

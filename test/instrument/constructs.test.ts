@@ -41,6 +41,18 @@ describe('a deep stack', () => {
   });
 });
 
+test('a function whose twin is larger than the engine takes is refused', () => {
+  const branches = '(br_if $b (i32.const 0))'.repeat(700_000);
+  const subject = prepare(
+    assemble(`(module (import "host" "say" (func $say (param i32)))
+      (func (export "_start") (loop $a (loop $b (call $say (i32.const 1)) ${branches}))))`),
+  );
+  expect(runTrial(subject).ending.output).toBe('say(1)\n');
+  expect(() => runTrial(subject, { stops: [{ at: 'call', count: 0 }] })).toThrow(
+    expect.objectContaining({ code: 'ERR_NOT_CAPTURABLE' }),
+  );
+});
+
 describe('caps', () => {
   const grow = (maximum: string): Uint8Array<ArrayBuffer> =>
     assemble(`(module (import "host" "say" (func $say (param i32)))

@@ -159,9 +159,42 @@ describe('refused as not valid', () => {
   });
 });
 
+test('a function that grows beyond what the engine takes', () => {
+  const branches = '(br_if $l (i32.const 0))'.repeat(500_000);
+  const refusal = refusalOf(assemble(`(module (func) (func (loop $l ${branches})))`));
+  expect(refusal.code).toBe('ERR_UNSUPPORTED_FEATURE');
+  expect(refusal.message).toMatch(/function 1 is too large/);
+});
+
 test('a local whose type takes two bytes does not hide calls from the plan', () => {
   // A local of (ref null func), spelled at length, in a function that calls itself for ever.
   const bytes = withBody(1, 1, 0x63, 0x70, 0x10, 0, 0x0b);
   expect(engine.validate(bytes)).toBe(true);
   expect(refusalOf(bytes).message).toMatch(/function 0 uses values of reference types/);
 });
+
+test('constructs nested a hundred thousand deep, a safepoint after each, are no refusal', () => {
+  const depth = 100_000;
+  // block … call 0 … end, in a function that calls itself: each call is a site.
+  const body = [
+    0,
+    ...Array.from({ length: depth }, () => [0x02, 0x40]).flat(),
+    ...Array.from({ length: depth }, () => [0x10, 0]).flat(),
+    ...Array.from({ length: depth }, () => 0x0b),
+    0x0b,
+  ];
+  const head = [
+    [1, 4, 1, 0x60, 0, 0],
+    [3, 2, 1, 0],
+  ].flat();
+  const code = [...leb(body.length), ...body];
+  const bytes = Uint8Array.from(
+    [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], head, [10], leb(code.length + 1), [1], code].flat(),
+  );
+  expect(engine.validate(bytes)).toBe(true);
+  expect(engine.validate(instrument(bytes).bytes)).toBe(true);
+});
+
+function leb(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >>> 7)];
+}
