@@ -26,3 +26,8 @@ export function wallClockNs(): bigint {
 export function monotonicNs(): bigint {
   return hrtime.bigint();
 }
+
+/** The same in milliseconds, with fractions; for what asks often. */
+export function monotonicMs(): number {
+  return performance.now();
+}

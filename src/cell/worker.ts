@@ -13,7 +13,7 @@ import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
 import { viewSharedControl } from './shared-control.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
-import { monotonicNs, wallClockNs } from './wall-clock.ts';
+import { monotonicMs, monotonicNs, wallClockNs } from './wall-clock.ts';
 
 const NS_A_US = 1000n;
 
@@ -84,7 +84,7 @@ try {
         resolutionNs: 1n,
       },
       random: fillFresh,
-      nowMs: () => performance.now(),
+      nowMs: monotonicMs,
       report,
       wishStdin: () => send({ wish: 'stdin' }),
       sealed,

@@ -21,6 +21,13 @@ import { assert } from '../fault/assert.ts';
 /** Why a provider is called: the guest goes on in the same process, in another, as a twin, or as before. */
 export type Reason = 'resumed' | 'restarted' | 'cloned' | 'aborted';
 
+/** What a provider wrote, as it lies in an image. */
+export interface ProviderState {
+  readonly kind: string;
+  readonly version: number;
+  readonly state: CborValue;
+}
+
 export interface RebuildContext {
   readonly reason: Reason;
 }

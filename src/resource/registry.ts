@@ -14,9 +14,8 @@
 import { checkShape } from '../cbor/shape.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { ImageProvider } from '../image/image.ts';
 import { withinDeadline } from './deadline.ts';
-import type { Provider, Reason } from './provider.ts';
+import type { Provider, ProviderState, Reason } from './provider.ts';
 
 /** More than anybody registers; bounds the work on an image that lists them without end. */
 export const PROVIDERS_MAX = 256;
@@ -45,12 +44,12 @@ export class ProviderRegistry {
    * Prepares and commits every provider and gives their states in order of registration. Rejects with
    * the first failure, after undoing what was done.
    */
-  async quiesce(): Promise<readonly ImageProvider[]> {
+  async quiesce(): Promise<readonly ProviderState[]> {
     if (this.#state !== 'held') {
       throw new HostError('ERR_NOT_CAPTURABLE', 'A checkpoint of this guest is going on already.');
     }
     this.#state = 'busy';
-    const states = new Map<Provider, ImageProvider>();
+    const states = new Map<Provider, ProviderState>();
     const begun: Provider[] = [];
     const committed: Provider[] = [];
     try {
@@ -76,7 +75,7 @@ export class ProviderRegistry {
    * Rebuilds every provider from `states`. Rejects with a HostError: ERR_MALFORMED_IMAGE when the
    * states don't fit the providers, else the first failure of a provider; the guest can't go on then.
    */
-  async rebuild(states: readonly ImageProvider[], reason: Reason): Promise<void> {
+  async rebuild(states: readonly ProviderState[], reason: Reason): Promise<void> {
     const isFresh = reason === 'restarted' || reason === 'cloned';
     assert(
       this.#state === (isFresh ? 'held' : 'released'),
@@ -93,7 +92,7 @@ export class ProviderRegistry {
     }
   }
 
-  #matched(states: readonly ImageProvider[]): (readonly [Provider, ImageProvider])[] {
+  #matched(states: readonly ProviderState[]): (readonly [Provider, ProviderState])[] {
     const byKind = new Map(states.map((state) => [state.kind, state]));
     const fits =
       byKind.size === states.length &&
@@ -112,7 +111,7 @@ export class ProviderRegistry {
   async #undo(
     begun: readonly Provider[],
     committed: readonly Provider[],
-    states: ReadonlyMap<Provider, ImageProvider>,
+    states: ReadonlyMap<Provider, ProviderState>,
   ): Promise<void> {
     try {
       for (const provider of begun) {
@@ -137,7 +136,7 @@ export class ProviderRegistry {
   }
 }
 
-async function prepared(provider: Provider): Promise<ImageProvider> {
+async function prepared(provider: Provider): Promise<ProviderState> {
   const { kind, version, deadlineMs } = provider;
   const state = await withinDeadline(`Preparing ${kind} for a checkpoint`, deadlineMs, () =>
     provider.prepare(),
@@ -147,7 +146,7 @@ async function prepared(provider: Provider): Promise<ImageProvider> {
   return { kind, version, state };
 }
 
-async function rebuilt(provider: Provider, image: ImageProvider, reason: Reason): Promise<void> {
+async function rebuilt(provider: Provider, image: ProviderState, reason: Reason): Promise<void> {
   const { kind, version, deadlineMs } = provider;
   if (image.version !== version) {
     throw new HostError(
