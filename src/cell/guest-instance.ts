@@ -191,6 +191,10 @@ export class GuestInstance {
           ),
         };
       }
+      // Up to there, twins only load their frame and call the next one: they trap where it is another's.
+      if (!started && error instanceof engine.RuntimeError) {
+        return { kind: 'threw', error: mismatch('stack') };
+      }
       return this.#settled(error);
     }
     this.#options.meter.settle(this.#fuel.value as number);

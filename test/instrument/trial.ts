@@ -71,7 +71,7 @@ interface PendingCall {
 }
 
 /** One instance, and what it needs to be stopped. */
-interface Stage {
+export interface Stage {
   readonly guest: GuestInstance;
   readonly meter: FuelMeter;
   readonly imports: readonly WasmFunction[];
@@ -83,7 +83,13 @@ interface Stage {
   completing: boolean;
 }
 
-function makeStage(subject: Subject, host: HostState, used: bigint, options: TrialOptions): Stage {
+/** A fresh instance whose imports are the host's stand-ins; `used`: fuel used before. */
+export function makeStage(
+  subject: Subject,
+  host: HostState,
+  used: bigint,
+  options: TrialOptions,
+): Stage {
   const { module } = subject;
   const imports = module.imports.map((entry, index) => {
     assert(entry.kind === 'func');
