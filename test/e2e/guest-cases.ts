@@ -45,16 +45,20 @@ export const GUEST_CASES: readonly GuestCase[] = presentModules()
 
 /**
  * Writes each line when the guest has echoed all lines before it, so that one read gets one line
- * wherever the guest was stopped. `echoed` and `taken` lines were so before.
+ * wherever the guest was stopped. `echoed` and `taken` lines were so before. Then comes the end, unless
+ * the input stays `open`.
  */
-export function feedInStep(lines: readonly string[], { echoed, taken }: InputSoFar) {
+export function feedInStep(
+  lines: readonly string[],
+  { echoed, taken, open }: InputSoFar & { readonly open?: boolean },
+) {
   return (child: ChildProcessWithoutNullStreams): void => {
     let seen = echoed;
     let next = taken;
     const feed = (): void => {
       if (seen < next) return;
-      if (next === lines.length) child.stdin.end();
-      else child.stdin.write(lines[next++]!);
+      if (next < lines.length) child.stdin.write(lines[next++]!);
+      else if (open !== true) child.stdin.end();
     };
     child.stdout.on('data', (part: Buffer) => {
       for (const byte of part) if (byte === NEWLINE) seen += 1;

@@ -10,7 +10,7 @@ import type { JobReport } from '../../src/cli/job-host.ts';
 import type { CheckpointInfo } from '../../src/vault/checkpoint-info.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const COMMAND = join(ROOT, 'bin', 'stasis.mjs');
+export const COMMAND = join(ROOT, 'bin', 'stasis.mjs');
 
 export interface CommandResult {
   readonly status: number | null;

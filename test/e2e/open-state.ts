@@ -1,0 +1,51 @@
+/**
+ * Looks into a state directory as the command does: process table and vault.
+ */
+import { type OpenedImage, openImage, planRestore } from '../../src/checkpoint/restore.ts';
+import { softwareNow } from '../../src/checkpoint/software.ts';
+import { openPlacesVault } from '../../src/cli/job-host.ts';
+import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
+import { JobTable } from '../../src/host/job-table.ts';
+import type { Places } from '../../src/host/places.ts';
+import type { CheckpointInfo, Requester } from '../../src/vault/checkpoint-info.ts';
+import type { Vault } from '../../src/vault/vault.ts';
+
+export interface OpenState {
+  readonly owner: string;
+  readonly places: Places;
+  readonly table: JobTable;
+  readonly vault: Vault;
+  readonly requester: Requester;
+  /** Checkpoints of the job with that name, oldest first. */
+  checkpoints(name: string): Promise<CheckpointInfo[]>;
+  /** Opens a checkpoint of a job that is not running, with every check of a restore. */
+  open(id: string): Promise<OpenedImage>;
+  close(): Promise<void>;
+}
+
+export async function openState(home: string): Promise<OpenState> {
+  const settings = readSettings({ STASIS_HOME: home });
+  const { owner } = settings;
+  const places = settingsPlaces(settings);
+  const requester = settingsRequester(settings);
+  const table = new JobTable(places.jobsDatabase);
+  const vault = await openPlacesVault(places);
+  const softwareFor = (module: string) => softwareNow(module, process.versions.v8);
+  const tools = { places, table, vault, requester, softwareFor };
+  return {
+    owner,
+    places,
+    table,
+    vault,
+    requester,
+    checkpoints: async (name) => {
+      const found = await vault.list(requester, { job: table.find(owner, name).job.id });
+      return found.reverse();
+    },
+    open: async (id) => openImage(tools, await planRestore(tools, { job: null, id, at: null }, {})),
+    close: async () => {
+      await vault.close();
+      table.close();
+    },
+  };
+}
