@@ -232,8 +232,9 @@ function openLog(places: Places, job: string, run: number): number {
   }
 }
 
-/** Removes everything that lies in the file system for a job. */
+/** Removes everything that lies in the file system for a job; its socket is there if the host was killed. */
 export function removeJobFiles(places: Places, job: string): void {
+  rmSync(controlPath(places, job), { force: true });
   rmSync(join(places.jobs, job), { recursive: true, force: true });
 }
 
