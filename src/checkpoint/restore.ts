@@ -74,12 +74,14 @@ export async function planRestore(
   if (jobState(view.run) === 'running') throw jobRunning(view);
   const software = tools.softwareFor(view.job.moduleDigest);
   await vault.check(requester, info.id, software);
+  // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
+  const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
   return {
     info,
     view,
     module: loadModule(places, view.job.moduleDigest),
     software,
-    request: { ...view.run.request, ...changes },
+    request: { ...maker.request, ...changes },
     parent: { run: info.run, logBytes: info.logBytes, checkpoint: info.id },
   };
 }

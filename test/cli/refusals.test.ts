@@ -129,6 +129,10 @@ describe('a restore is refused', () => {
     ]);
     await refused('ERR_RESOURCE_NOT_GRANTED', ['restore', 'files', '--dir-ro', `${data}::/data`]);
     await refused('ERR_RESOURCE_CHANGED', ['restore', 'files', '--dir', `${elsewhere}::/data`]);
+    // A refusal leaves the recorded request as it was.
+    const { stdout } = await cli(['restore', 'files', '--dry-run', '--json']);
+    expect(JSON.parse(stdout).directories).toMatchObject([{ guestPath: '/data', readOnly: false }]);
+    expect(JSON.parse(stdout).directories[0].hostPath).not.toContain('elsewhere');
   });
 
   test('and succeeds once everything is in its place', async () => {
