@@ -102,7 +102,7 @@ export class BodyEmitter {
   #site = 0;
   #loop = 0;
   #event = 0;
-  #push = 0;
+  #spill = 0;
   /** Offsets in the output of branches that are hardly ever taken, of the body written last. */
   readonly coldBranches: number[] = [];
 
@@ -202,7 +202,7 @@ export class BodyEmitter {
     this.#site = 0;
     this.#loop = 0;
     this.#event = 0;
-    this.#push = 0;
+    this.#spill = 0;
     this.#deadTo = -1;
     this.#end = this.#facts.module.bodyEnd[func - this.#facts.importedFunctions]!;
     this.coldBranches.length = 0;
@@ -210,12 +210,12 @@ export class BodyEmitter {
 
   /** Sets the cursors to site number `site`, and to the events and values pushed from `offset` on. */
   #seek(site: number, offset: number, withPushes: boolean): void {
-    const { eventAt, pushAt, siteKinds } = this.#scan;
+    const { eventAt, spillAt, siteKinds } = this.#scan;
     this.#site = site;
     this.#loop = 0;
     for (let i = 0; i < site; i++) if (siteKinds.at(i) === SITE_LOOP) this.#loop++;
     this.#event = eventAt.firstNotBelow(offset);
-    this.#push = pushAt.firstNotBelow(withPushes ? offset : offset + 1);
+    this.#spill = spillAt.firstNotBelow(withPushes ? offset : offset + 1);
   }
 
   // — the wrapper —
@@ -579,33 +579,31 @@ export class BodyEmitter {
 
   /** Keeps the values pushed up to `offset` that a site needs; they stay on the stack. */
   #spillUpTo(offset: number): void {
-    const { pushAt, pushSpill } = this.#scan;
-    for (; this.#push < pushAt.length && pushAt.at(this.#push) <= offset; this.#push++) {
-      if (pushSpill.at(this.#push) !== 0) this.#spill();
-    }
+    const { spillAt } = this.#scan;
+    while (this.#spill < spillAt.length && spillAt.at(this.#spill) <= offset) this.#spillGroup();
   }
 
-  /** Keeps the value at the cursor, and with it those pushed in one go behind it. */
-  #spill(): void {
-    const { pushAt, pushSpill, spillBase } = this.#scan;
+  /** Keeps the value at the cursor, and with it those pushed in one go with it. */
+  #spillGroup(): void {
+    const { spillAt, spillNumber, spillBase } = this.#scan;
     const out = this.#out;
-    const local = (push: number): number => spillBase + pushSpill.at(push) - 1;
-    const first = this.#push;
-    const offset = pushAt.at(first);
-    let last = first;
-    while (last + 1 < pushAt.length && pushAt.at(last + 1) === offset) last++;
+    const local = (spill: number): number => spillBase + spillNumber.at(spill);
+    const first = this.#spill;
+    const offset = spillAt.at(first);
+    let end = first + 1;
+    while (end < spillAt.length && spillAt.at(end) === offset) end++;
     this.#flush(offset);
-    this.#push = last;
-    if (first === last) {
+    this.#spill = end;
+    if (end === first + 1) {
       out.u8(OP.local_tee);
       out.u32(local(first));
       return;
     }
-    for (let push = last; push >= first; push--) {
+    for (let spill = end - 1; spill >= first; spill--) {
       out.u8(OP.local_set);
-      out.u32(local(push));
+      out.u32(local(spill));
     }
-    for (let push = first; push <= last; push++) this.#localGet(local(push));
+    for (let spill = first; spill < end; spill++) this.#localGet(local(spill));
   }
 
   #pushSpills(stack: Uint8Array, from: number, to: number): void {

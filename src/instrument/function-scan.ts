@@ -87,15 +87,17 @@ export class FunctionScanner {
   readonly spillTypes = new GrowingU8(64);
   /** Offsets of events, ascending. */
   readonly eventAt = new GrowingU32(4096);
-  /** Every value pushed: behind which offset, of which type, and 1 + the number of its spill local, or 0. */
-  readonly pushAt = new GrowingU32(4096);
-  readonly #pushType = new GrowingU8(4096);
-  readonly pushSpill = new GrowingU32(4096);
+  /** Every value to be spilled: behind which offset it is pushed, ascending, and the number of its local. */
+  readonly spillAt = new GrowingU32(1024);
+  readonly spillNumber = new GrowingU32(1024);
   snapshot: SiteSnapshot | null = null;
 
   readonly #spillOf = new Map<number, number>();
   #stackTypes = new Uint8Array(1024);
+  /** Behind which offset each value was pushed. */
   #stackPush = new Uint32Array(1024);
+  /** The types of all that was pushed behind that offset, where it was more than one value. */
+  readonly #groups = new Map<number, Uint8Array>();
   #height = 0;
   /** Everything beneath this height is spilled already. */
   #spilledTo = 0;
@@ -139,11 +141,11 @@ export class FunctionScanner {
     this.siteKinds.length = 0;
     this.loopMined.length = 0;
     this.spillTypes.length = 0;
-    this.pushAt.length = 0;
-    this.#pushType.length = 0;
-    this.pushSpill.length = 0;
+    this.spillAt.length = 0;
+    this.spillNumber.length = 0;
     this.eventAt.length = 0;
     this.#spillOf.clear();
+    this.#groups.clear();
     this.#height = 0;
     this.#spilledTo = 0;
     this.#depth = 0;
@@ -346,11 +348,13 @@ export class FunctionScanner {
     const height = this.#height;
     if (height === this.#stackTypes.length) this.#growStack();
     this.#stackTypes[height] = type;
-    this.#stackPush[height] = this.pushAt.length;
-    this.pushAt.push(this.#at);
-    this.#pushType.push(type);
-    this.pushSpill.push(0);
+    this.#stackPush[height] = this.#at;
     this.#height = height + 1;
+  }
+
+  #pushAll(types: Uint8Array): void {
+    if (types.length > 1) this.#groups.set(this.#at, types);
+    for (const type of types) this.#push(type);
   }
 
   #pop(count: number): void {
@@ -375,19 +379,27 @@ export class FunctionScanner {
     this.#stackPush = pushes;
   }
 
-  /** Gives every value beneath `height` a spill local, together with those pushed in one go with it. */
+  /**
+   * Gives every value beneath `height`, the top of the stack, a spill local, together with those that were
+   * pushed in one go with it, though they may be gone. What a site leaves unspilled it also takes off the
+   * stack, so values are found in the order in which they were pushed.
+   */
   #spillBeneath(height: number): void {
-    for (let at = this.#spilledTo; at < height; at++) {
-      let push = this.#stackPush[at]!;
-      const offset = this.pushAt.at(push);
-      for (let height = at; push < this.pushAt.length; push++, height++) {
-        if (this.pushAt.at(push) !== offset) break;
-        // Then the rest of its group has one too.
-        if (this.pushSpill.at(push) !== 0) break;
-        this.pushSpill.set(push, 1 + this.#needSpill(height, this.#pushType.at(push)));
-      }
+    for (let at = this.#spilledTo; at < height; ) {
+      const offset = this.#stackPush[at]!;
+      const group = this.#groups.get(offset);
+      if (group === undefined) this.#spill(offset, at, this.#stackTypes[at]!);
+      else for (let i = 0; i < group.length; i++) this.#spill(offset, at + i, group[i]!);
+      // Where the others of a group are gone, later values may stand in their place.
+      do at++;
+      while (at < height && this.#stackPush[at] === offset);
     }
     if (height > this.#spilledTo) this.#spilledTo = height;
+  }
+
+  #spill(offset: number, height: number, type: number): void {
+    this.spillAt.push(offset);
+    this.spillNumber.push(this.#needSpill(height, type));
   }
 
   /** The number among the spill locals of the one for (height, type). */
@@ -449,7 +461,7 @@ export class FunctionScanner {
     const label = this.#labels[this.#depth - 1]!;
     label.innermostLoop = this.loopMined.length;
     this.loopMined.push(params.length === 0 ? 1 : 0);
-    for (const param of params) this.#push(param);
+    this.#pushAll(params);
     this.#spillBeneath(this.#height);
   }
 
@@ -464,7 +476,7 @@ export class FunctionScanner {
     this.#height = label.base;
     if (this.#spilledTo > label.base) this.#spilledTo = label.base;
     label.opClass = kind.ELSE;
-    for (const param of label.params) this.#push(param);
+    this.#pushAll(label.params);
   }
 
   #end(): void {
@@ -473,7 +485,7 @@ export class FunctionScanner {
     this.#height = label.base;
     if (this.#spilledTo > label.base) this.#spilledTo = label.base;
     if (this.#depth === 0) return;
-    for (const result of label.results) this.#push(result);
+    this.#pushAll(label.results);
   }
 
   /** Skips what can't be reached: up to the `else` or `end` of the innermost label. */
@@ -487,7 +499,7 @@ export class FunctionScanner {
     const results = this.#facts.typeResults[type]!;
     this.#pop(this.#paramsOf(type, start).length);
     if (reaches) this.#site(SITE_CALL, start, this.#at, results);
-    for (const result of results) this.#push(result);
+    this.#pushAll(results);
   }
 
   #site(siteKind: number, at: number, next: number, results: Uint8Array): void {
