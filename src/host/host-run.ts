@@ -236,6 +236,8 @@ function openLog(places: Places, job: string, run: number): number {
 export function removeJobFiles(places: Places, job: string): void {
   rmSync(controlPath(places, job), { force: true });
   rmSync(join(places.jobs, job), { recursive: true, force: true });
+  // A host that was killed leaves its socket.
+  rmSync(controlPath(places, job), { force: true });
 }
 
 /** The cell says how much of the log an image stands for; it can't be more than there is. */

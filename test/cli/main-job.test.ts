@@ -106,7 +106,8 @@ describe('a job whose host and cell are killed with SIGKILL', () => {
 });
 
 describe('a running job', () => {
-  const cli = cliIn(join(scratchDirectory(), 'home'));
+  const home = join(scratchDirectory(), 'home');
+  const cli = cliIn(home);
 
   test('can be neither restored nor removed nor doubled', async () => {
     await startJob(cli, 'busy');
@@ -151,8 +152,10 @@ describe('a running job', () => {
       }
       await sleep(10);
     }
-    expect((await listed(cli, 'half')).state).toBe('lost');
+    const { id, state } = await listed(cli, 'half');
+    expect(state).toBe('lost');
     expect((await cli(['rm', 'half'])).status).toBe(0);
+    expect(readdirSync(join(home, 'run'))).not.toContain(`${id}.sock`);
   });
 
   test('whose cell alone is killed is recorded as killed from outside', async () => {
