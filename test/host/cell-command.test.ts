@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { cellArguments, cellProgram } from '../../src/host/cell-command.ts';
+import { scratchDirectory } from './scratch.ts';
+
+const DENIED = 'ERR_ACCESS_DENIED';
+const scratch = scratchDirectory();
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+describe('the permissions of a cell', () => {
+  const readable = join(scratch, 'readable');
+  const writable = join(scratch, 'wri,table with spaces');
+  const secret = join(scratch, 'secret');
+  mkdirSync(readable);
+  mkdirSync(writable);
+  writeFileSync(secret, 'key');
+  const program = {
+    ...cellProgram(process.execPath),
+    entry: join(here, 'confined-probe.ts'),
+    codeDirectories: [here],
+  };
+  const words = cellArguments(program, [
+    { hostPath: readable, guestPath: '/r', readOnly: true },
+    { hostPath: writable, guestPath: '/w', readOnly: false },
+  ]);
+  const ran = spawnSync(process.execPath, [...words, secret, readable, writable], {
+    env: {},
+    encoding: 'utf8',
+  });
+
+  test('are its own code and the directories that were granted, and nothing else', () => {
+    expect(ran.stderr).toBe('');
+    const found = JSON.parse(ran.stdout);
+    expect(found).toEqual({
+      environment: [],
+      readSecret: DENIED,
+      listRoot: DENIED,
+      readKernel: DENIED,
+      readGranted: 'yes',
+      writeReadOnly: DENIED,
+      writeGranted: 'yes',
+      startProcess: DENIED,
+      connect: DENIED,
+      // The signal that opens an inspector elsewhere is not even noticed: nothing listens for it.
+      inspect: 'yes',
+    });
+  });
+
+  test('without a directory do not include the descriptors either', () => {
+    expect(cellArguments(program, []).join(' ')).not.toContain('/proc');
+  });
+});
