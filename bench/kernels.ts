@@ -2,12 +2,11 @@
  * What safepoints cost while a guest runs: each kernel raw, raw again, ours, and asyncified with and
  * without the same polls, in turns.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { instrument } from '../src/instrument/instrument.ts';
 import { asyncify } from './asyncify.ts';
+import { measureApart } from './fresh-process.ts';
 import { withoutUnwinding } from './polls-only.ts';
 import { geometricMean, halfSpread, median } from './statistics.ts';
 
@@ -38,6 +37,8 @@ export interface KernelResult {
 }
 
 export interface KernelOptions {
+  /** For the variants, and for what `fresh-process.ts` keeps. */
+  readonly folder: string;
   readonly rounds: number;
   readonly variants: readonly Variant[];
   /** Kernels to run; all, when empty. */
@@ -46,20 +47,15 @@ export interface KernelOptions {
 }
 
 export function measureKernels(options: KernelOptions): KernelResult[] {
-  const folder = mkdtempSync(join(tmpdir(), 'stasis-bench-'));
-  try {
-    return readdirSync(GUESTS)
-      .filter((name) => name.endsWith('.wasm'))
-      .map((name) => basename(name, '.wasm'))
-      .filter((name) => options.kernels.length === 0 || options.kernels.includes(name))
-      .map((kernel) => {
-        const result = measureKernel(folder, kernel, options);
-        options.onKernel(result);
-        return result;
-      });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  return readdirSync(GUESTS)
+    .filter((name) => name.endsWith('.wasm'))
+    .map((name) => basename(name, '.wasm'))
+    .filter((name) => options.kernels.length === 0 || options.kernels.includes(name))
+    .map((kernel) => {
+      const result = measureKernel(kernel, options);
+      options.onKernel(result);
+      return result;
+    });
 }
 
 /** Geometric mean over the kernels, by variant. */
@@ -67,15 +63,15 @@ export function overall(results: readonly KernelResult[], variant: Variant): num
   return geometricMean(results.map(({ ratios }) => ratios[variant]!));
 }
 
-function measureKernel(folder: string, kernel: string, options: KernelOptions): KernelResult {
-  const { rounds, variants } = options;
+function measureKernel(kernel: string, options: KernelOptions): KernelResult {
+  const { folder, rounds, variants } = options;
   const files = prepare(folder, kernel, variants);
   const times = new Map<Variant, number[]>(variants.map((variant) => [variant, []]));
   let expected: string | undefined;
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < variants.length; turn++) {
       const variant = variants[(turn + round) % variants.length]!;
-      const { ms, status, output } = run(RUN_KIND[variant], files[variant]!, files, kernel);
+      const { ms, status, output } = run(folder, RUN_KIND[variant], files[variant]!, files, kernel);
       expected ??= output;
       if (status !== 0 || output !== expected) {
         throw new Error(`${kernel} as ${variant} ended with ${status} and printed ${output}`);
@@ -124,9 +120,8 @@ interface Run {
   readonly output: string;
 }
 
-function run(kind: string, module: string, files: Files, kernel: string): Run {
-  const script = join(import.meta.dirname, 'kernel-run.ts');
+function run(folder: string, kind: string, module: string, files: Files, kernel: string): Run {
   const size = SIZE[kernel];
-  const args = [script, kind, module, files.raw!, files.plan, ...(size === undefined ? [] : [size])];
-  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Run;
+  const args = [kind, module, files.raw!, files.plan, ...(size === undefined ? [] : [size])];
+  return measureApart<Run>(folder, 'kernel-run.ts', args);
 }

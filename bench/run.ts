@@ -1,0 +1,134 @@
+/**
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause] [KERNEL…]`.
+ *
+ * It prints three tables, and writes all figures to `bench/results/latest.json` when it ran whole. They
+ * are ratios and medians: nothing here passes or fails. `docs/performance.md` says what they mean.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { makeScratch, measureApart } from './fresh-process.ts';
+import type { InstrumentResult } from './instrument-run.ts';
+import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
+import { machineFacts } from './machine.ts';
+import type { PauseResult } from './pause-run.ts';
+import { INSTRUMENTED, PAUSED } from './programs.ts';
+import { Table } from './table.ts';
+
+const MB = 1e6;
+const PARTS = ['kernels', 'instrument', 'pause'] as const;
+type Part = (typeof PARTS)[number];
+
+const { values: options, positionals: kernels } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
+const { quick, only } = options;
+if (only !== undefined && !PARTS.includes(only as Part)) {
+  console.error(`--only takes one of ${PARTS.join(', ')}`);
+  process.exit(2);
+}
+const wants = (part: Part): boolean => only === undefined || only === part;
+const print = (line: string): void => console.log(line);
+const scratch = makeScratch();
+
+try {
+  const results = {
+    date: new Date().toISOString().slice(0, 10),
+    quick,
+    kernels: wants('kernels') ? benchKernels() : [],
+    instrument: wants('instrument') ? benchInstrument() : [],
+    pause: wants('pause') ? benchPause() : [],
+    machine: machineFacts(),
+  };
+  if (only === undefined && kernels.length === 0 && !quick) {
+    const folder = join(import.meta.dirname, 'results');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'latest.json'), `${JSON.stringify(results, null, 2)}\n`);
+  }
+} finally {
+  scratch.remove();
+}
+
+function benchKernels(): readonly KernelResult[] {
+  const variants: readonly Variant[] = quick ? ['raw', 'control', 'ours'] : VARIANTS;
+  print('Time of a kernel against the raw module, medians of runs in turns.\n');
+  const heads: Record<Variant, string> = {
+    raw: '',
+    control: 'raw again',
+    ours: ' ours',
+    polledAsyncify: 'Asyncify, same polls',
+    asyncify: 'Asyncify, no polls',
+  };
+  const shown = variants.filter((variant) => variant !== 'raw');
+  const names = shown.map((variant) => heads[variant]);
+  const table = new Table(['kernel', ' raw ms', ...names, 'noise ±'], 12, print);
+  const found = measureKernels({
+    folder: scratch.folder,
+    rounds: quick ? 2 : 5,
+    variants,
+    kernels,
+    onKernel: ({ kernel, rawMs, ratios, noise }) => {
+      const cells = shown.map((variant) => ratios[variant]!.toFixed(2));
+      table.row([kernel, rawMs.toFixed(0), ...cells, noise.toFixed(2)]);
+    },
+  });
+  table.row(['geomean', '', ...shown.map((variant) => overall(found, variant).toFixed(3)), '']);
+  print('');
+  return found;
+}
+
+function benchInstrument(): readonly InstrumentResult[] {
+  print('Instrumenting: processor time of one thread, a fresh process each.\n');
+  const heads = ['code MB', 'first ms', ' best ms', 'first MB/s', 'best MB/s', 'code grows'];
+  const engine = ['compile raw ms', 'instrumented ms'];
+  const table = new Table(['module', ...heads, ...engine], 18, print);
+  const found = INSTRUMENTED.map(({ name }) => {
+    const args = [name, quick ? '3' : '6'];
+    const result = measureApart<InstrumentResult>(scratch.folder, 'instrument-run.ts', args);
+    const { codeBytes, firstMs, bestMs, instrumentedCodeBytes, compileRawMs, compileMs } = result;
+    table.row([
+      name,
+      (codeBytes / MB).toFixed(2),
+      firstMs.toFixed(0),
+      bestMs.toFixed(0),
+      (codeBytes / firstMs / 1000).toFixed(1),
+      (codeBytes / bestMs / 1000).toFixed(1),
+      `${((instrumentedCodeBytes / codeBytes - 1) * 100).toFixed(0)} %`,
+      compileRawMs.toFixed(1),
+      compileMs.toFixed(1),
+    ]);
+    return result;
+  });
+  print('');
+  return found;
+}
+
+function benchPause(): readonly PauseResult[] {
+  print(
+    'A checkpoint’s pause against a memcpy of the same bytes; restoring. Processor time of one thread.\n',
+  );
+  const heads = ['frames', 'image MB', 'memcpy ms', 'pause ms', 'first ms'];
+  const parts = ['unwind', 'capture', 'rewind', '1.5 × memcpy + 5', 'restore ms'];
+  const table = new Table(['guest', ...heads, ...parts], 18, print);
+  const found = PAUSED.map(({ name }) => {
+    const args = [name, quick ? '4' : '9'];
+    const result = measureApart<PauseResult>(scratch.folder, 'pause-run.ts', args);
+    table.row([
+      name,
+      String(result.frames),
+      (result.imageBytes / MB).toFixed(2),
+      result.memcpyMs.toFixed(2),
+      result.pauseMs.toFixed(1),
+      result.firstMs.toFixed(1),
+      result.unwindMs.toFixed(1),
+      result.captureMs.toFixed(1),
+      result.rewindMs.toFixed(1),
+      (result.memcpyMs * 1.5 + 5).toFixed(1),
+      result.restoreMs.toFixed(1),
+    ]);
+    return result;
+  });
+  print('');
+  return found;
+}
