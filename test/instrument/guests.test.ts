@@ -39,7 +39,10 @@ const GUESTS: Readonly<Record<string, readonly string[]>> = {
 };
 const TRIALS = process.env['STASIS_NIGHTLY'] === '1' ? 1000 : 100;
 
-/** Guests that use more take no argument for how long they run: fewer trials have to do. */
+/**
+ * Guests that use more take no argument for how long they run: fewer trials have to do, as for the
+ * kernels, which check nothing themselves and are much alike.
+ */
 const LONG_RUN_FUEL = 1_000_000n;
 
 describe('a guest that is stopped at random safepoints ends as one that never was', () => {
@@ -50,7 +53,8 @@ describe('a guest that is stopped at random safepoints ends as one that never wa
       const subject = prepare(moduleBytes(name));
       const whole = runTrial(subject, { args });
       expect(whole.ending).toMatchObject(runRaw(subject.bytes, { args }));
-      const trials = whole.ending.fuel > LONG_RUN_FUEL ? TRIALS / 5 : TRIALS;
+      const isSlow = whole.ending.fuel > LONG_RUN_FUEL || name.startsWith('kernels/');
+      const trials = isSlow ? TRIALS / 5 : TRIALS;
       const coverage = checkRandomStops(subject, { args }, { seed: 42, trials });
       expect(coverage.hops).toBeGreaterThan(0);
       done.push(coverage);
@@ -61,6 +65,6 @@ describe('a guest that is stopped at random safepoints ends as one that never wa
     const all = coverageOf(done);
     console.log(`guests: ${JSON.stringify(all)}`);
     expect(all.deepest).toBeGreaterThan(100);
-    expect(all.hops).toBeGreaterThan((TRIALS / 2) * done.length);
+    expect(all.hops).toBeGreaterThan((TRIALS / 5) * done.length);
   });
 });
