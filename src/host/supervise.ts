@@ -269,8 +269,14 @@ function cellFailure(message: Extract<CellMessage, { type: 'failed' }>): HostErr
           ),
     ]),
   );
-  return new HostError(code, visibleText(message.message), {
+  return new HostError(code, sentence(visibleText(message.message)), {
     facts,
     ...(message.hint === null ? {} : { hint: visibleText(message.hint) }),
   });
+}
+
+/** Words from deep inside the cell, such as a reader's, as one sentence among the host's. */
+function sentence(text: string): string {
+  const begun = /^[a-z]+ /.test(text) ? `${text[0]!.toUpperCase()}${text.slice(1)}` : text;
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -61,7 +61,7 @@ function begin(): void {
       send({
         type: 'failed',
         code: 'ERR_NO_ENTRY',
-        message: 'no\nentry',
+        message: 'no entry\nhere',
         hint: null,
         facts: { wanted: '_start\u0007', list: [1] },
       });

@@ -92,7 +92,7 @@ describe('a guest that ends', () => {
     expect((await run.ended).ending).toEqual({
       kind: 'failed',
       code: 'ERR_NO_ENTRY',
-      message: 'no\\u{a}entry',
+      message: 'No entry\\u{a}here.',
       hint: null,
       facts: { wanted: '_start\\u{7}', list: '…' },
     });
