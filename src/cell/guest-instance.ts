@@ -16,17 +16,14 @@ import type { ImageMemory, ImageStack, ImageTable, ImageValues } from '../image/
 import { type CapturedPages, capturePages, restorePages } from '../image/memory-capture.ts';
 import { DENY_MEMORY } from '../instrument/appended-functions.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../instrument/host-adaptor.ts';
-import { EXPORT_PREFIX, GLOBAL, type Layout, layOut } from '../instrument/layout.ts';
+import { GLOBAL, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
-import { type Place, type ResumeModule, ResumeModuleMaker } from '../instrument/resume-module.ts';
 import {
   type EngineExport,
   type EngineGlobal,
-  type EngineInstance,
   type EngineMemory,
   type EngineModule,
-  type EngineTable,
   type EngineTag,
   engine,
   type WasmFunction,
@@ -34,6 +31,8 @@ import {
 import type { WasmModule } from '../wasm/module.ts';
 import { FrameStack } from './frame-stack.ts';
 import type { FuelMeter } from './fuel-meter.ts';
+import { GuestExports, imageMismatch } from './guest-exports.ts';
+import { TwinStack } from './twin-stack.ts';
 
 /** How a stretch of running ended. */
 export type Outcome =
@@ -63,39 +62,34 @@ export interface InstanceOptions {
   readonly onPoll: () => boolean;
 }
 
-const RESUME_MODULES_KEPT = 32;
-
 export class GuestInstance {
   readonly frames = new FrameStack();
   readonly #facts: ModuleFacts;
   readonly #plan: ModulePlan;
-  readonly #layout: Layout;
   readonly #options: InstanceOptions;
-  readonly #instance: EngineInstance;
+  readonly #exports: GuestExports;
+  readonly #twins: TwinStack;
   readonly #tag: EngineTag;
   readonly #fuel: EngineGlobal;
-  readonly #maker: ResumeModuleMaker;
-  readonly #resumeModules = new Map<string, { made: ResumeModule; compiled: EngineModule }>();
   /** What is being dumped or loaded: the stack, or the globals. */
   #values = this.frames;
-  #slotOfFrame = new Int32Array(0);
-  #completionSlot = 0;
-  #complete: () => unknown = () => undefined;
-  #indexOfFunction: Map<WasmFunction, number> | null = null;
 
   constructor(options: InstanceOptions) {
     this.#options = options;
     const facts = readFacts(options.module);
     this.#facts = facts;
     this.#plan = decodePlan(options.plan, facts.functions, facts.tableType.length);
-    this.#layout = layOut(facts, this.#plan);
-    this.#maker = new ResumeModuleMaker(facts, this.#plan, this.#layout);
     this.#checkFirstSizes();
-    this.#instance = new engine.Instance(options.compiled, this.#importObject());
-    this.#tag = this.#export(`tag:${this.#layout.tag}`) as EngineTag;
-    this.#fuel = this.#ownGlobal(GLOBAL.fuel);
-    this.#ownGlobal(GLOBAL.memoryCap).value = BigInt(options.memoryPagesMax);
-    this.#ownGlobal(GLOBAL.tableCap).value = BigInt(options.tableEntriesMax);
+    const layout = layOut(facts, this.#plan);
+    const instance = new engine.Instance(options.compiled, this.#importObject());
+    const exports = new GuestExports(instance, facts, layout);
+    this.#exports = exports;
+    const { imports } = options;
+    this.#twins = new TwinStack({ facts, plan: this.#plan, layout, exports, imports });
+    this.#tag = exports.unwindTag;
+    this.#fuel = exports.global(GLOBAL.fuel);
+    exports.global(GLOBAL.memoryCap).value = BigInt(options.memoryPagesMax);
+    exports.global(GLOBAL.tableCap).value = BigInt(options.tableEntriesMax);
     this.#fillPrivateTable();
   }
 
@@ -123,28 +117,21 @@ export class GuestInstance {
         hint: 'call a function without parameters',
       });
     }
-    const called = this.#instance.exports[name] as () => unknown;
+    const called = this.#exports.own(name) as () => unknown;
     if (start === undefined) return restored ? [] : [called];
-    const entered = this.#ownGlobal(GLOBAL.entered);
+    const entered = this.#exports.global(GLOBAL.entered);
     const enter = (): unknown => {
       entered.value = 1;
       return called();
     };
     if (restored) return entered.value === 1 ? [] : [enter];
-    return [this.#export('start') as WasmFunction, enter];
+    return [this.#exports.startFunction, enter];
   }
 
   /** Runs a function of the guest until it returns, unwinds or throws. */
   run(entry: WasmFunction): Outcome {
     this.frames.clear();
-    this.#fuel.value = this.#options.meter.nextSlice();
-    try {
-      (entry as () => unknown)();
-    } catch (error) {
-      return this.#settled(error);
-    }
-    this.#options.meter.settle(this.#fuel.value as number);
-    return { kind: 'returned' };
+    return this.#guarded(entry as () => unknown);
   }
 
   /** Throw this from an import to unwind the guest. */
@@ -161,59 +148,42 @@ export class GuestInstance {
   prepareResume(complete: () => unknown): () => Outcome {
     // Without a frame the entry is itself an import.
     if (this.frames.depth === 0) return () => this.run(complete as WasmFunction);
-    const twins = this.#twinsFor();
-    return () => this.#resume(twins, complete);
-  }
-
-  #resume(twins: () => unknown, complete: () => unknown): Outcome {
-    const stack = this.frames;
-    let started = false;
-    this.#complete = () => {
+    const frames = this.frames;
+    let stands = false;
+    const twins = this.#twins.prepare(frames, () => {
       // All frames stand again: from here on, unwinding fills the list anew.
-      started = true;
-      stack.clear();
+      stands = true;
+      frames.clear();
       return complete();
+    });
+    return () => {
+      frames.rewind();
+      const outcome = this.#guarded(twins);
+      // Up to there, twins only load their frame and call the next one.
+      return stands ? outcome : notPutUp(outcome);
     };
-    stack.rewind();
-    this.#fuel.value = this.#options.meter.nextSlice();
-    try {
-      twins();
-    } catch (error) {
-      if (!started && error instanceof RangeError) {
-        return {
-          kind: 'threw',
-          error: new HostError(
-            'ERR_NOT_CAPTURABLE',
-            'the captured stack is too deep to be put up again',
-            {
-              hint: 'give the guest a larger stack',
-            },
-          ),
-        };
-      }
-      // Up to there, twins only load their frame and call the next one: they trap where it is another's.
-      if (!started && error instanceof engine.RuntimeError) {
-        return { kind: 'threw', error: mismatch('stack') };
-      }
-      return this.#settled(error);
-    }
-    this.#options.meter.settle(this.#fuel.value as number);
-    return { kind: 'returned' };
   }
 
-  #settled(error: unknown): Outcome {
-    this.#options.meter.settle(this.#fuel.value as number);
-    if (error instanceof engine.Exception && (error as TaggedException).is(this.#tag)) {
-      return { kind: 'unwound' };
+  /** Calls into the guest with fuel, and settles what it used. */
+  #guarded(call: () => unknown): Outcome {
+    const { meter } = this.#options;
+    this.#fuel.value = meter.nextSlice();
+    try {
+      call();
+    } catch (error) {
+      meter.settle(this.#fuel.value as number);
+      const unwound = error instanceof engine.Exception && (error as Tagged).is(this.#tag);
+      return unwound ? { kind: 'unwound' } : { kind: 'threw', error };
     }
-    return { kind: 'threw', error };
+    meter.settle(this.#fuel.value as number);
+    return { kind: 'returned' };
   }
 
   // — state —
 
   /** Views of all memories; they go stale when the guest runs. */
   memories(): Uint8Array[] {
-    return this.#memories().map(({ buffer }) => new Uint8Array(buffer));
+    return this.#exports.memories.map(({ buffer }) => new Uint8Array(buffer));
   }
 
   /** The memory that WASI calls work on: the one exported as `memory`, else the first, else none. */
@@ -221,11 +191,11 @@ export class GuestInstance {
     const exported = this.#facts.module.exports.find(
       ({ name, kind }) => name === 'memory' && kind === 'memory',
     );
-    return this.#memories()[exported?.index ?? 0] ?? null;
+    return this.#exports.memories[exported?.index ?? 0] ?? null;
   }
 
   captureStack(): ImageStack['frames'] {
-    return this.frames.toImage((ref) => this.#indexOf(ref));
+    return this.frames.toImage((ref) => this.#exports.indexOf(ref));
   }
 
   captureMemory(into?: Uint8Array<ArrayBuffer>): CapturedPages {
@@ -236,28 +206,28 @@ export class GuestInstance {
     const globals = new FrameStack();
     globals.begin(0, 0);
     this.#values = globals;
-    (this.#export('dump') as () => void)();
+    this.#exports.dumpGlobals();
     this.#values = this.frames;
-    const { words, refs } = globals.toImage((ref) => this.#indexOf(ref))[0]!;
+    const { words, refs } = globals.toImage((ref) => this.#exports.indexOf(ref))[0]!;
     return { words, refs };
   }
 
   captureTables(): ImageTable[] {
-    return this.#tables().map((table, index) => {
+    return this.#exports.tables.map((table, index) => {
       const size = Number(table.length);
       if (this.#plan.changedTables[index] === 0) return { size, entries: null };
       const entries: (number | null)[] = [];
       for (let slot = 0; slot < size; slot++) {
         const entry = table.get(this.#facts.table64[index] ? BigInt(slot) : slot);
-        entries.push(entry === null ? null : this.#indexOf(entry));
+        entries.push(entry === null ? null : this.#exports.indexOf(entry));
       }
       return { size, entries };
     });
   }
 
   restoreMemory(memories: readonly ImageMemory[], pages: Uint8Array): void {
-    const own = this.#memories();
-    if (memories.length !== own.length) throw mismatch('memories');
+    const own = this.#exports.memories;
+    if (memories.length !== own.length) throw imageMismatch('memories');
     let total = 0;
     for (const { sizePages } of memories) total += sizePages;
     if (total > this.#options.memoryPagesMax) {
@@ -272,7 +242,7 @@ export class GuestInstance {
     }
     own.forEach((memory, index) => {
       const more = memories[index]!.sizePages - memory.buffer.byteLength / 65_536;
-      if (more < 0) throw mismatch('memories');
+      if (more < 0) throw imageMismatch('memories');
       if (more > 0) memory.grow(this.#facts.memory64[index] ? BigInt(more) : more);
     });
     restorePages(this.memories(), memories, pages);
@@ -280,16 +250,16 @@ export class GuestInstance {
 
   restoreGlobals(values: ImageValues): void {
     const globals = new FrameStack();
-    globals.add(0, 0, values, (index) => this.#guestReference(index));
+    globals.add(0, 0, values, (index) => this.#exports.guestReference(index));
     globals.rewind();
     this.#values = globals;
-    (this.#export('load') as () => void)();
+    this.#exports.loadGlobals();
     this.#values = this.frames;
   }
 
   restoreTables(tables: readonly ImageTable[]): void {
-    const own = this.#tables();
-    if (tables.length !== own.length) throw mismatch('tables');
+    const own = this.#exports.tables;
+    if (tables.length !== own.length) throw imageMismatch('tables');
     const total = tables.reduce((sum, { size }) => sum + size, 0);
     if (total > this.#options.tableEntriesMax) {
       throw new HostError(
@@ -302,10 +272,10 @@ export class GuestInstance {
       const { size, entries } = tables[index]!;
       const wide = this.#facts.table64[index] === 1;
       const more = size - Number(table.length);
-      if (more < 0) throw mismatch('tables');
+      if (more < 0) throw imageMismatch('tables');
       if (more > 0) table.grow(wide ? BigInt(more) : more);
       entries?.forEach((entry, slot) => {
-        const value = entry === null ? null : this.#guestReference(entry);
+        const value = entry === null ? null : this.#exports.guestReference(entry);
         table.set(wide ? BigInt(slot) : slot, value);
       });
     });
@@ -318,11 +288,11 @@ export class GuestInstance {
       let count = sites.get(func);
       if (count === undefined) {
         const exists = func >= this.#facts.importedFunctions && func < this.#facts.functions;
-        count = exists ? this.#maker.siteCount(func) : 0;
+        count = exists ? this.#twins.siteCount(func) : 0;
         sites.set(func, count);
       }
-      if (site >= count) throw mismatch('stack');
-      this.frames.add(func, site, values, (index) => this.#guestReference(index));
+      if (site >= count) throw imageMismatch('stack');
+      this.frames.add(func, site, values, (index) => this.#exports.guestReference(index));
     }
   }
 
@@ -360,7 +330,7 @@ export class GuestInstance {
     const adaptor = new engine.Instance(new engine.Module(makeHostAdaptor()), {
       h: functions as unknown as Record<string, EngineExport>,
     });
-    const table = this.#export(`table:${this.#layout.table}`) as EngineTable;
+    const table = this.#exports.hostTable;
     for (const name of HOST_SLOTS) table.set(slotOf(name), adaptor.exports[name] as WasmFunction);
   }
 
@@ -371,132 +341,26 @@ export class GuestInstance {
     if (onPoll()) throw this.unwinding();
     return meter.nextSlice();
   }
-
-  /** The outermost twin of a resume module for the stack in `frames`. */
-  #twinsFor(): () => unknown {
-    const stack = this.frames;
-    const places: Place[] = [];
-    const numbers = new Map<number, number>();
-    this.#slotOfFrame = new Int32Array(stack.depth);
-    for (let frame = 0; frame < stack.depth; frame++) {
-      const { func, site } = stack.place(frame);
-      // The innermost frame's place is kept apart: its call is completed by the host.
-      const key = func * 2 ** 20 + site;
-      let number = numbers.get(key);
-      if (number === undefined) {
-        number = places.length;
-        numbers.set(key, number);
-        places.push({ func, site });
-      }
-      this.#slotOfFrame[frame] = number;
-    }
-    const outermost = this.#slotOfFrame[stack.depth - 1]!;
-    const key = `${outermost};${places.map(({ func, site }) => `${func},${site}`).join(';')}`;
-    let kept = this.#resumeModules.get(key);
-    if (kept === undefined) {
-      const made = this.#maker.make(places, outermost);
-      kept = { made, compiled: new engine.Module(made.bytes) };
-      if (this.#resumeModules.size >= RESUME_MODULES_KEPT) {
-        this.#resumeModules.delete(this.#resumeModules.keys().next().value!);
-      }
-    }
-    this.#resumeModules.delete(key);
-    this.#resumeModules.set(key, kept);
-    const { made, compiled } = kept;
-    this.#completionSlot = made.completion;
-    const instance = new engine.Instance(compiled, {
-      m: this.#sharedExports(),
-      h: {
-        word: stack.word,
-        ref: stack.ref,
-        next: () => {
-          const frame = stack.stepIn();
-          return frame < 0 ? this.#completionSlot : this.#slotOfFrame[frame]!;
-        },
-        complete: () => this.#complete(),
-      },
-      f: Object.fromEntries(made.functions.map((func) => [func, this.#importable(func)])),
-    });
-    return instance.exports['run'] as () => unknown;
-  }
-
-  #sharedExports(): Record<string, EngineExport> {
-    const shared: Record<string, EngineExport> = {};
-    for (const [prefix, short] of [
-      ['memory:', 'm'],
-      ['table:', 't'],
-      ['global:', 'g'],
-      ['tag:', 'e'],
-    ] as const) {
-      for (const [name, value] of Object.entries(this.#instance.exports)) {
-        const whole = EXPORT_PREFIX + prefix;
-        if (name.startsWith(whole)) shared[short + name.slice(whole.length)] = value;
-      }
-    }
-    return shared;
-  }
-
-  /** A function of the module as an import of another: imports as they came, without a detour. */
-  #importable(func: number): WasmFunction {
-    return func < this.#facts.importedFunctions
-      ? this.#options.imports[func]!
-      : this.#reference(func);
-  }
-
-  /** A reference that an image names: to a function of the guest, not to one of ours. */
-  #guestReference(func: number): WasmFunction {
-    const known = Number.isInteger(func) && func >= 0 && func < this.#facts.functions;
-    if (!known) throw mismatch('references');
-    return this.#reference(func);
-  }
-
-  #reference(func: number): WasmFunction {
-    return (this.#export('reference') as (func: number) => WasmFunction)(func);
-  }
-
-  /** The index of a function, by its reference: every function is asked for once, when first needed. */
-  #indexOf(ref: WasmFunction): number {
-    if (this.#indexOfFunction === null) {
-      this.#indexOfFunction = new Map();
-      for (let func = 0; func < this.#facts.functions; func++) {
-        this.#indexOfFunction.set(this.#reference(func), func);
-      }
-    }
-    const index = this.#indexOfFunction.get(ref);
-    if (index === undefined) {
-      throw new HostError(
-        'ERR_NOT_CAPTURABLE',
-        'the guest holds a reference to a function of the host',
-      );
-    }
-    return index;
-  }
-
-  #export(name: string): EngineExport {
-    return this.#instance.exports[EXPORT_PREFIX + name]!;
-  }
-
-  #ownGlobal(index: number): EngineGlobal {
-    return this.#export(`global:${this.#layout.firstGlobal + index}`) as EngineGlobal;
-  }
-
-  #memories(): EngineMemory[] {
-    return this.#facts.module.memories.map(
-      (_, index) => this.#export(`memory:${index}`) as EngineMemory,
-    );
-  }
-
-  #tables(): EngineTable[] {
-    return this.#facts.module.tables.map(
-      (_, index) => this.#export(`table:${index}`) as EngineTable,
-    );
-  }
 }
 
-interface TaggedException {
+interface Tagged {
   is(tag: EngineTag): boolean;
 }
 
-function mismatch(part: string): HostError {
-  return new HostError('ERR_MALFORMED_IMAGE', `the image's ${part} do not fit the module`);
+/** Why a stack did not stand: too little room, or a frame that is another function's. */
+function notPutUp(outcome: Outcome): Outcome {
+  if (outcome.kind !== 'threw') return outcome;
+  const { error } = outcome;
+  if (error instanceof RangeError) {
+    return {
+      kind: 'threw',
+      error: new HostError(
+        'ERR_NOT_CAPTURABLE',
+        'the captured stack is too deep to be put up again',
+        { hint: 'restore an earlier checkpoint, made when the guest was less deep in its calls' },
+      ),
+    };
+  }
+  if (error instanceof engine.RuntimeError) return { kind: 'threw', error: imageMismatch('stack') };
+  return outcome;
 }
