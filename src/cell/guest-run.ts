@@ -19,18 +19,17 @@ import type { Grants, GuestResources } from '../handle/grants.ts';
 import { createGuestResources, restoreGuestResources } from '../handle/guest-resources.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
-import { instrument } from '../instrument/instrument.ts';
 import type { Clock } from '../resource/clock.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestExit, INTERRUPTED, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1 } from '../wasi/preview1.ts';
-import { type EngineModule, engine } from '../wasm/engine.ts';
-import { readModule, type WasmModule } from '../wasm/module.ts';
+import { engine } from '../wasm/engine.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
 import { HostCalls, type HostFunction } from './host-calls.ts';
 import { checkImports, importFinder } from './import-finder.ts';
+import { type LoadedModule, loadModule } from './loaded-module.ts';
 import { createOutputSink } from './output-sink.ts';
 import type { CellMessage, Ending, ImageMessage, SealedMessage, StartMessage } from './protocol.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
@@ -79,47 +78,6 @@ export async function runGuest(
   }
   world.report({ type: 'started' });
   await guest.runToEnd();
-}
-
-interface LoadedModule {
-  readonly module: WasmModule;
-  readonly plan: Uint8Array;
-  readonly compiled: EngineModule;
-}
-
-/** The guest's own module, its plan, and the instrumented one compiled. */
-function loadModule(
-  world: GuestWorld,
-  start: StartMessage,
-  attachments: readonly Uint8Array<ArrayBuffer>[],
-): LoadedModule {
-  const bytes = attachments[0]!;
-  const module = readModule(bytes);
-  if (start.cached) {
-    const [, instrumented, plan] = attachments;
-    return { module, plan: plan!, compiled: compile(instrumented!) };
-  }
-  const made = instrument(bytes);
-  const compiled = compile(made.bytes);
-  world.report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
-  return { module, plan: made.plan, compiled };
-}
-
-/** The guest's own module is valid; ours can still be beyond what the engine takes, above all in size. */
-function compile(bytes: Uint8Array<ArrayBuffer>): EngineModule {
-  try {
-    return new engine.Module(bytes);
-  } catch (error) {
-    if (!(error instanceof engine.CompileError)) throw error;
-    throw new HostError(
-      'ERR_UNSUPPORTED_FEATURE',
-      'The engine refuses the module once safepoints are in it.',
-      {
-        facts: { reason: error.message },
-        hint: 'build the program with smaller functions, for example with less inlining',
-      },
-    );
-  }
 }
 
 class Guest {
@@ -189,7 +147,7 @@ class Guest {
     start: StartMessage,
     attachments: readonly Uint8Array<ArrayBuffer>[],
   ): Promise<Guest> {
-    const loaded = loadModule(world, start, attachments);
+    const loaded = loadModule(start, attachments, world.report);
     const head = start.restore === null ? null : decodeImageHead(start.restore);
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
     const stdin = createSharedStdin(world.shared, world.wishStdin);

@@ -1,0 +1,53 @@
+/**
+ * From the bytes that a cell is started with to a module that can be instantiated.
+ */
+import { HostError } from '../fault/host-error.ts';
+import { instrument } from '../instrument/instrument.ts';
+import { type EngineModule, engine } from '../wasm/engine.ts';
+import { readModule, type WasmModule } from '../wasm/module.ts';
+import type { CellMessage, StartMessage } from './protocol.ts';
+
+/** A guest's own module, its plan, and the instrumented one compiled. */
+export interface LoadedModule {
+  readonly module: WasmModule;
+  readonly plan: Uint8Array;
+  readonly compiled: EngineModule;
+}
+
+/**
+ * Loads the module that came with `start`; what had to be made for it is reported, so that the host can
+ * keep it for the next run.
+ */
+export function loadModule(
+  start: StartMessage,
+  attachments: readonly Uint8Array<ArrayBuffer>[],
+  report: (message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]) => void,
+): LoadedModule {
+  const bytes = attachments[0]!;
+  const module = readModule(bytes);
+  if (start.cached) {
+    const [, instrumented, plan] = attachments;
+    return { module, plan: plan!, compiled: compile(instrumented!) };
+  }
+  const made = instrument(bytes);
+  const compiled = compile(made.bytes);
+  report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
+  return { module, plan: made.plan, compiled };
+}
+
+/** The guest's own module is valid; ours can still be beyond what the engine takes, above all in size. */
+function compile(bytes: Uint8Array<ArrayBuffer>): EngineModule {
+  try {
+    return new engine.Module(bytes);
+  } catch (error) {
+    if (!(error instanceof engine.CompileError)) throw error;
+    throw new HostError(
+      'ERR_UNSUPPORTED_FEATURE',
+      'The engine refuses the module once safepoints are in it.',
+      {
+        facts: { reason: error.message },
+        hint: 'build the program with smaller functions, for example with less inlining',
+      },
+    );
+  }
+}
