@@ -232,9 +232,8 @@ function openLog(places: Places, job: string, run: number): number {
   }
 }
 
-/** Removes everything that lies in the file system for a job; its socket is there if the host was killed. */
+/** Removes everything that lies in the file system for a job. */
 export function removeJobFiles(places: Places, job: string): void {
-  rmSync(controlPath(places, job), { force: true });
   rmSync(join(places.jobs, job), { recursive: true, force: true });
   // A host that was killed leaves its socket.
   rmSync(controlPath(places, job), { force: true });
