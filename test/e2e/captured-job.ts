@@ -6,16 +6,12 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openImage, planRestore } from '../../src/checkpoint/restore.ts';
-import { softwareNow } from '../../src/checkpoint/software.ts';
-import { openPlacesVault } from '../../src/cli/job-host.ts';
-import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
-import { JobTable } from '../../src/host/job-table.ts';
 import { logPath } from '../../src/host/log-reader.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
 import type { CheckpointCause } from '../../src/vault/checkpoint-info.ts';
 import { type FileContents, filesAt, placeWord, putFiles } from './files-at.ts';
 import { feedInStep, type GuestCase, type InputSoFar } from './guest-cases.ts';
+import { openState } from './open-state.ts';
 import type { Chance } from './random-source.ts';
 import type { ManyRestores, OneRestore } from './restore-many.ts';
 import { readStreams } from './restored-run.ts';
@@ -57,11 +53,10 @@ function dataOf({ stasis, guest }: Pick<CapturedJob, 'stasis' | 'guest'>): strin
 }
 
 /** What was asked for when the job was made. */
-function requestOf(stasis: Stasis, name: string): RunRequest {
-  const settings = readSettings({ STASIS_HOME: stasis.home });
-  const table = new JobTable(settingsPlaces(settings).jobsDatabase);
-  const { request } = table.find(settings.owner, name).run;
-  table.close();
+async function requestOf(stasis: Stasis, name: string): Promise<RunRequest> {
+  const state = await openState(stasis.home);
+  const { request } = state.table.find(state.owner, name).run;
+  await state.close();
   return request;
 }
 
@@ -70,11 +65,18 @@ export function runCase(
   { stasis, guest }: Pick<CapturedJob, 'stasis' | 'guest'>,
   words: readonly string[],
 ): Promise<CommandResult> {
-  const { module, args, lines, usesFiles } = guest;
+  const { module, args, options, lines, usesFiles } = guest;
   const data = dataOf({ stasis, guest });
   if (usesFiles) mkdirSync(data, { recursive: true });
   return stasis(
-    ['run', ...words, ...(usesFiles ? ['--dir', `${data}::/data`] : []), module, ...args],
+    [
+      'run',
+      ...words,
+      ...options,
+      ...(usesFiles ? ['--dir', `${data}::/data`] : []),
+      module,
+      ...args,
+    ],
     lines === null ? {} : { talk: feedInStep(lines, { echoed: 0, taken: 0 }) },
   );
 }
@@ -100,7 +102,7 @@ export async function captureAnywhere(
   const images = await readImages(stasis, name);
   const callsOf = callsByName(images);
   const contents = guest.usesFiles
-    ? await filesAt(requestOf(stasis, name), points, `${dataOf({ stasis, guest })}-again`)
+    ? await filesAt(await requestOf(stasis, name), points, `${dataOf({ stasis, guest })}-again`)
     : new Map<string, FileContents>();
   const checkpoints = images.map((image) => ({
     ...capturedAt(guest, image, callsOf),
@@ -124,27 +126,18 @@ interface ImagePlace {
 
 /** Opens every checkpoint of the job, oldest first, as a restore does. */
 async function readImages(stasis: Stasis, name: string): Promise<ImagePlace[]> {
-  const settings = readSettings({ STASIS_HOME: stasis.home });
-  const places = settingsPlaces(settings);
-  const requester = settingsRequester(settings);
-  const table = new JobTable(places.jobsDatabase);
-  const vault = await openPlacesVault(places);
+  const state = await openState(stasis.home);
   try {
-    const softwareFor = (module: string) => softwareNow(module, process.versions.v8);
-    const tools = { places, table, vault, requester, softwareFor };
-    const job = table.find(settings.owner, name).job.id;
     const images: ImagePlace[] = [];
-    for (const { id, cause, run, logBytes } of (await vault.list(requester, { job })).reverse()) {
-      const plan = await planRestore(tools, { job: null, id, at: null }, {});
-      const { head } = await openImage(tools, plan);
-      const log = readFileSync(logPath(places, job, run)).subarray(0, logBytes);
+    for (const { id, job, cause, run, logBytes } of await state.checkpoints(name)) {
+      const { head } = await state.open(id);
+      const log = readFileSync(logPath(state.places, job, run)).subarray(0, logBytes);
       const pending = head.stack.pending?.name ?? null;
       images.push({ id, cause, ...head.counters, pending, ...readStreams(log) });
     }
     return images;
   } finally {
-    await vault.close();
-    table.close();
+    await state.close();
   }
 }
 

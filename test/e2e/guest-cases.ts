@@ -11,6 +11,8 @@ export interface GuestCase {
   readonly name: string;
   readonly module: string;
   readonly args: readonly string[];
+  /** Of the command, besides. */
+  readonly options: readonly string[];
   /** What it reads from stdin, a line at a time; null when it reads nothing. */
   readonly lines: readonly string[] | null;
   /** Needs a directory at /data. */
@@ -36,6 +38,7 @@ export const GUEST_CASES: readonly GuestCase[] = presentModules()
     name,
     module: join(ROOT, 'guests', 'build', `${name}.wasm`),
     args: ARGS[name] ?? [],
+    options: [],
     lines: name === 'blocked-stdin' ? LINES : null,
     usesFiles: USES_FILES.includes(name),
     readsHost: READS_HOST.includes(name),

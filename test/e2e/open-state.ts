@@ -1,7 +1,12 @@
 /**
  * Looks into a state directory as the command does: process table and vault.
  */
-import { type OpenedImage, openImage, planRestore } from '../../src/checkpoint/restore.ts';
+import {
+  type OpenedImage,
+  openImage,
+  planRestore,
+  type RestorePlan,
+} from '../../src/checkpoint/restore.ts';
 import { softwareNow } from '../../src/checkpoint/software.ts';
 import { openPlacesVault } from '../../src/cli/job-host.ts';
 import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
@@ -19,7 +24,7 @@ export interface OpenState {
   /** Checkpoints of the job with that name, oldest first. */
   checkpoints(name: string): Promise<CheckpointInfo[]>;
   /** Opens a checkpoint of a job that is not running, with every check of a restore. */
-  open(id: string): Promise<OpenedImage>;
+  open(id: string): Promise<OpenedImage & { readonly plan: RestorePlan }>;
   close(): Promise<void>;
 }
 
@@ -42,7 +47,10 @@ export async function openState(home: string): Promise<OpenState> {
       const found = await vault.list(requester, { job: table.find(owner, name).job.id });
       return found.reverse();
     },
-    open: async (id) => openImage(tools, await planRestore(tools, { job: null, id, at: null }, {})),
+    open: async (id) => {
+      const plan = await planRestore(tools, { job: null, id, at: null }, {});
+      return { plan, ...(await openImage(tools, plan)) };
+    },
     close: async () => {
       await vault.close();
       table.close();

@@ -5,14 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { wallClockNow } from '../../src/cell/wall-clock.ts';
-import { openImage, planRestore } from '../../src/checkpoint/restore.ts';
-import { softwareNow } from '../../src/checkpoint/software.ts';
-import { openPlacesVault } from '../../src/cli/job-host.ts';
-import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
 import { findInstrumented } from '../../src/host/instrument-cache.ts';
-import { JobTable } from '../../src/host/job-table.ts';
 import { INSTRUMENTER_VERSION } from '../../src/instrument/version.ts';
 import { type FileContents, putFiles } from './files-at.ts';
+import { openState } from './open-state.ts';
 import { type RestoredRun, restoredRun } from './restored-run.ts';
 
 /** Standard input: one JSON object. */
@@ -34,23 +30,12 @@ export interface OneRestore {
 }
 
 async function restoreMany({ home, logFile, checkpoints }: ManyRestores): Promise<void> {
-  const settings = readSettings({ STASIS_HOME: home });
-  const places = settingsPlaces(settings);
-  const table = new JobTable(places.jobsDatabase);
-  const vault = await openPlacesVault(places);
-  const tools = {
-    places,
-    table,
-    vault,
-    requester: settingsRequester(settings),
-    softwareFor: (module: string) => softwareNow(module, process.versions.v8),
-  };
+  const state = await openState(home);
   for (const { id, lines, files } of checkpoints) {
-    const plan = await planRestore(tools, { job: null, id, at: null }, {});
-    const { opened } = await openImage(tools, plan);
+    const { plan, opened } = await state.open(id);
     for (const { hostPath } of plan.request.preopens) putFiles(hostPath, files);
     const key = { module: plan.module.digest, instrumenter: INSTRUMENTER_VERSION };
-    const instrumented = findInstrumented(places, key, wallClockNow);
+    const instrumented = findInstrumented(state.places, key, wallClockNow);
     assert(instrumented !== null, 'the run left its instrumented module in the cache');
     const run = await restoredRun({
       request: plan.request,
@@ -63,8 +48,7 @@ async function restoreMany({ home, logFile, checkpoints }: ManyRestores): Promis
     });
     process.stdout.write(`${JSON.stringify({ id, run } satisfies OneRestore)}\n`);
   }
-  await vault.close();
-  table.close();
+  await state.close();
 }
 
 const parts: Buffer[] = [];
