@@ -24,8 +24,9 @@ export function createGuestPause(options: {
     wait: (untilNs, on) => {
       for (;;) {
         const seen = Atomics.load(shared.words, WORD.wake);
-        if (isRequested()) return 'interrupted';
+        // Input first: what lies in the ring is in no image until the guest took it.
         if (on.stdin && stdinHasNews()) return 'ready';
+        if (isRequested()) return 'interrupted';
         let timeoutMs = WAIT_MS_MAX;
         if (untilNs !== null) {
           const leftNs = untilNs - clock.monotonicNs();
