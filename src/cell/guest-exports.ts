@@ -23,6 +23,8 @@ const SHARED_KINDS = [
 ] as const;
 
 export class GuestExports {
+  /** Everything that a resume module imports from `m`. */
+  readonly shared: Readonly<Record<string, EngineExport>>;
   readonly #instance: EngineInstance;
   readonly #facts: ModuleFacts;
   readonly #layout: Layout;
@@ -30,6 +32,7 @@ export class GuestExports {
 
   constructor(instance: EngineInstance, facts: ModuleFacts, layout: Layout) {
     this.#instance = instance;
+    this.shared = sharedExports(instance);
     this.#facts = facts;
     this.#layout = layout;
   }
@@ -74,18 +77,6 @@ export class GuestExports {
     (this.#private('load') as () => void)();
   }
 
-  /** Everything that a resume module imports from `m`. */
-  shared(): Record<string, EngineExport> {
-    const shared: Record<string, EngineExport> = {};
-    for (const [name, value] of Object.entries(this.#instance.exports)) {
-      for (const [kind, letter] of SHARED_KINDS) {
-        const prefix = EXPORT_PREFIX + kind;
-        if (name.startsWith(prefix)) shared[letter + name.slice(prefix.length)] = value;
-      }
-    }
-    return shared;
-  }
-
   /** The reference of any function of the instrumented module. */
   reference(func: number): WasmFunction {
     return (this.#private('reference') as (func: number) => WasmFunction)(func);
@@ -119,6 +110,17 @@ export class GuestExports {
   #private(name: string): EngineExport {
     return this.#instance.exports[EXPORT_PREFIX + name]!;
   }
+}
+
+function sharedExports({ exports }: EngineInstance): Record<string, EngineExport> {
+  const shared: Record<string, EngineExport> = {};
+  for (const [name, value] of Object.entries(exports)) {
+    for (const [kind, letter] of SHARED_KINDS) {
+      const prefix = EXPORT_PREFIX + kind;
+      if (name.startsWith(prefix)) shared[letter + name.slice(prefix.length)] = value;
+    }
+  }
+  return shared;
 }
 
 /** An image that is whole and authentic, and still not one of this module. */

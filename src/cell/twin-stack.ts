@@ -1,24 +1,26 @@
 /**
- * Puts a captured stack up again: makes the resume module for its places, or takes one made before.
+ * Puts captured stacks up again: one twin a place, made when the place first occurs, and kept.
  *
- * A guest that is captured every second mostly stands in one of a few shapes of stack, so the modules
- * made last are kept.
+ * A guest that is captured every second stands in much the same functions each time. A kept twin is in
+ * the shared table already, and the engine has its code; so what a pause costs is what is new on the stack.
  */
 import type { Layout } from '../instrument/layout.ts';
 import type { ModuleFacts } from '../instrument/module-facts.ts';
 import type { ModulePlan } from '../instrument/plan.ts';
-import { type Place, type ResumeModule, ResumeModuleMaker } from '../instrument/resume-module.ts';
-import { type EngineModule, engine, type WasmFunction } from '../wasm/engine.ts';
+import { ResumeModuleMaker } from '../instrument/resume-module.ts';
+import { type EngineTable, engine, type WasmFunction } from '../wasm/engine.ts';
 import type { FrameStack } from './frame-stack.ts';
 import type { GuestExports } from './guest-exports.ts';
 
-const RESUME_MODULES_KEPT = 32;
+/** Twins kept at once; beyond that, all are dropped and made again as they are needed. */
+const TWINS_MAX = 512;
 /** More sites than any function has. */
 const SITES_MAX = 2 ** 24;
 
-interface Kept {
-  readonly made: ResumeModule;
-  readonly compiled: EngineModule;
+interface Twin {
+  readonly run: () => unknown;
+  /** Where it stands in the table; its completion stands in the slot behind. */
+  readonly slot: number;
 }
 
 export class TwinStack {
@@ -26,7 +28,15 @@ export class TwinStack {
   readonly #exports: GuestExports;
   /** The module's function imports: twins call them without a detour. */
   readonly #imports: readonly WasmFunction[];
-  readonly #kept = new Map<string, Kept>();
+  readonly #twins = new Map<number, Twin>();
+  readonly #table: EngineTable = new engine.Table({
+    element: 'anyfunc',
+    initial: TWINS_MAX * 2,
+  });
+  /** The stack that is being put up, and each frame's slot in the table. */
+  #frames: FrameStack | null = null;
+  #slots = new Int32Array(0);
+  #complete: () => unknown = () => undefined;
 
   constructor(options: {
     readonly facts: ModuleFacts;
@@ -50,57 +60,59 @@ export class TwinStack {
    * frame, and then calls `complete` in place of what the innermost one was waiting in.
    */
   prepare(frames: FrameStack, complete: () => unknown): () => unknown {
-    const { places, slots } = placesOf(frames);
-    const { made, compiled } = this.#moduleFor(places, slots[slots.length - 1]!);
-    const functions = made.functions.map((func) => [
-      func,
-      this.#imports[func] ?? this.#exports.reference(func),
-    ]);
-    const instance = new engine.Instance(compiled, {
-      m: this.#exports.shared(),
-      h: {
-        word: frames.word,
-        ref: frames.ref,
-        next: () => slots[frames.stepIn()] ?? made.completion,
-        complete,
-      },
-      f: Object.fromEntries(functions) as Record<string, WasmFunction>,
+    const twins = this.#twinsOf(frames);
+    this.#frames = frames;
+    this.#slots = Int32Array.from(twins, ({ slot }) => slot);
+    this.#complete = complete;
+    return twins[twins.length - 1]!.run;
+  }
+
+  /** The twin of each frame, the innermost one's first. */
+  #twinsOf(frames: FrameStack): Twin[] {
+    const places = Array.from({ length: frames.depth }, (_, frame) => {
+      const { func, site } = frames.place(frame);
+      return func * SITES_MAX + site;
     });
-    return instance.exports['run'] as () => unknown;
+    const missing = new Set(places.filter((place) => !this.#twins.has(place)));
+    if (this.#twins.size + missing.size > TWINS_MAX) {
+      this.#twins.clear();
+      for (const place of places) missing.add(place);
+    }
+    for (const place of missing) {
+      this.#twins.set(place, this.#makeTwin(Math.floor(place / SITES_MAX), place % SITES_MAX));
+    }
+    return places.map((place) => this.#twins.get(place)!);
   }
 
-  #moduleFor(places: readonly Place[], outermost: number): Kept {
-    const key = `${outermost};${places.map(({ func, site }) => `${func},${site}`).join(';')}`;
-    let kept = this.#kept.get(key);
-    if (kept === undefined) {
-      const made = this.#maker.make(places, outermost);
-      kept = { made, compiled: new engine.Module(made.bytes) };
-      if (this.#kept.size >= RESUME_MODULES_KEPT) {
-        this.#kept.delete(this.#kept.keys().next().value!);
-      }
-    }
-    // The one used last comes last, and is dropped last.
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
-    return kept;
+  #makeTwin(func: number, site: number): Twin {
+    const { bytes, functions } = this.#maker.make({ func, site });
+    const { exports } = new engine.Instance(new engine.Module(bytes), {
+      m: this.#exports.shared,
+      h: {
+        word: (): number => this.#frames!.word(),
+        ref: (): WasmFunction | null => this.#frames!.ref(),
+        next: (): number => this.#next(),
+        complete: (): unknown => this.#complete(),
+        twins: this.#table,
+      },
+      f: Object.fromEntries(
+        functions.map((callee) => [
+          callee,
+          this.#imports[callee] ?? this.#exports.reference(callee),
+        ]),
+      ),
+    });
+    const slot = this.#twins.size * 2;
+    const needed = slot + 2 - Number(this.#table.length);
+    if (needed > 0) this.#table.grow(needed);
+    this.#table.set(slot, exports['twin'] as WasmFunction);
+    this.#table.set(slot + 1, exports['complete'] as WasmFunction);
+    return { run: exports['twin'] as () => unknown, slot };
   }
-}
 
-/** The different places of a stack, the innermost frame's first, and which of them each frame stands at. */
-function placesOf(frames: FrameStack): { places: Place[]; slots: Int32Array } {
-  const places: Place[] = [];
-  const numbers = new Map<number, number>();
-  const slots = new Int32Array(frames.depth);
-  for (let frame = 0; frame < frames.depth; frame++) {
-    const { func, site } = frames.place(frame);
-    const key = func * SITES_MAX + site;
-    let number = numbers.get(key);
-    if (number === undefined) {
-      number = places.length;
-      numbers.set(key, number);
-      places.push({ func, site });
-    }
-    slots[frame] = number;
+  /** Slot of the next frame inside; of the completion of the innermost one's call beyond it. */
+  #next(): number {
+    const frame = this.#frames!.stepIn();
+    return frame < 0 ? this.#slots[0]! + 1 : this.#slots[frame]!;
   }
-  return { places, slots };
 }

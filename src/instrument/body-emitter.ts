@@ -67,6 +67,8 @@ interface OpenLabel {
   readonly onPath: boolean;
   /** Offset of a path loop's opcode, or -1. */
   readonly pathLoop: number;
+  /** A branch that was written leads to it. */
+  reached: boolean;
 }
 
 /** What a twin's code refers to in the resume module. */
@@ -175,6 +177,7 @@ export class BodyEmitter {
         mined: false,
         onPath: true,
         pathLoop: isLoop ? entry.at : -1,
+        reached: false,
       });
     }
     this.#pushSpills(site.stack, height, site.stack.length);
@@ -389,7 +392,13 @@ export class BodyEmitter {
   // — labels —
 
   #openLabel(): void {
-    this.#labels.push({ level: this.#level++, mined: false, onPath: false, pathLoop: -1 });
+    this.#labels.push({
+      level: this.#level++,
+      mined: false,
+      onPath: false,
+      pathLoop: -1,
+      reached: false,
+    });
   }
 
   #loopHead(start: number, next: number): void {
@@ -406,13 +415,19 @@ export class BodyEmitter {
     this.#out.range(this.#bytes, start, next);
     this.#poll(site, true);
     this.#setCounter(CHUNK);
-    this.#labels.push({ level: this.#level + 1, mined: true, onPath: false, pathLoop: -1 });
+    this.#labels.push({
+      level: this.#level + 1,
+      mined: true,
+      onPath: false,
+      pathLoop: -1,
+      reached: false,
+    });
     this.#level += 2;
   }
 
   #closeLabel(start: number, next: number): void {
     const out = this.#out;
-    const { mined, pathLoop } = this.#labels.pop()!;
+    const { mined, onPath, pathLoop, reached } = this.#labels.pop()!;
     if (this.#labels.length === 0) {
       this.#flush(start, next);
       return;
@@ -423,16 +438,43 @@ export class BodyEmitter {
       out.u8(OP.end);
       this.#level--;
     } else if (pathLoop >= 0) {
-      this.#flush(start);
-      if (this.#deadTo !== start) {
-        out.u8(OP.br);
-        out.u8(1);
-      }
-      out.u8(OP.end);
-      this.#writeLoopAgain(pathLoop);
-      out.u8(OP.end);
-      this.#level--;
+      this.#closePathLoop(start, next, pathLoop, reached);
+    } else if (onPath && this.#deadTo === start && !reached) {
+      this.#flush(next);
+      this.#leaveOutRest(next);
     }
+  }
+
+  /** Behind the rest of a loop's first iteration: the loop itself, if anything goes round again. */
+  #closePathLoop(start: number, next: number, loopAt: number, again: boolean): void {
+    const out = this.#out;
+    const goesOut = this.#deadTo !== start;
+    this.#flush(start, next);
+    if (goesOut) {
+      out.u8(OP.br);
+      out.u8(1);
+    }
+    out.u8(OP.end);
+    if (again) this.#writeLoopAgain(loopAt);
+    else out.u8(OP.unreachable);
+    out.u8(OP.end);
+    this.#level--;
+    if (!again && !goesOut) this.#leaveOutRest(next);
+  }
+
+  /**
+   * Behind a block around a twin's site that nothing gets out of: a `switch` in an interpreter's loop has
+   * all its other cases there.
+   */
+  #leaveOutRest(from: number): void {
+    const { siteAt } = this.#scan;
+    const to = skipDead(this.#bytes, from, this.#end);
+    this.#out.u8(OP.unreachable);
+    this.#copied = to;
+    this.#deadTo = to;
+    let site = this.#site;
+    while (site < siteAt.length && siteAt.at(site) < to) site++;
+    this.#seek(site, to, false);
   }
 
   /** The loop around a twin's site, as the module has it, behind the rest of its first iteration. */
@@ -467,6 +509,7 @@ export class BodyEmitter {
   #branch(depth: number, start: number, next: number, conditional: boolean): void {
     const out = this.#out;
     const label = this.#labelAt(depth);
+    label.reached = true;
     const inner = this.#depthOf(label.level);
     if (!label.mined) {
       if (inner === depth) return;
@@ -506,6 +549,7 @@ export class BodyEmitter {
     let from = skipLeb(bytes, at);
     for (let i = 0; i <= count; i++) {
       const label = this.#labelAt(readU32At(bytes, from));
+      label.reached = true;
       out.u32(this.#depthOf(label.mined ? label.level - 1 : label.level));
       from = skipLeb(bytes, from);
     }

@@ -1,30 +1,30 @@
 /**
- * The module that puts a captured stack back: one twin for each (function, site) that occurs on it.
+ * The module that puts one frame of a captured stack back: a twin for one place, a function and a site.
  *
  * It imports everything that guest code may name, in the guest's own order, so that bodies can be copied:
  * memories, tables, globals and the tag have the same indices as in the instrumented module, and types
- * too. Only functions have others; they are imported as far as a twin calls them.
+ * too. Only functions have others; they are imported as far as the twin calls them.
  *
- * Twins call each other through a table of their own, because which frame comes next is the host's to
- * say: a function that stands on the stack ten thousand times needs one twin. The last slot holds the
- * host's completion of the call that the innermost frame was waiting in.
+ * Twins call each other through a table that the host fills, because which frame comes next is the host's
+ * to say: a function that stands on the stack ten thousand times needs one twin, and one that is captured
+ * at the same place every second keeps its twin and the engine's code for it.
  *
  * | import | name |
  * |---|---|
  * | `m` | `m0` …, `t0` …, `g0` …, `e0` …: memories, tables, globals, tags of the guest's instance |
- * | `h` | `word`, `ref`, `next`, `complete`: the host |
+ * | `h` | `word`, `ref`, `next`, `complete`: the host; `twins`: the table |
  * | `f` | a function of the guest's module, by its index |
+ *
+ * | export | what |
+ * |---|---|
+ * | `twin` | `[] → results of the function`: puts the frame up, calls `twins[next()]`, goes on |
+ * | `complete` | the host's function as a wasm function, `[] → results of the site`: ends the chain |
  */
 import { HostError } from '../fault/host-error.ts';
-import {
-  BRANCH_HINT_SECTION,
-  encodeBranchHints,
-  type FunctionBranchHints,
-} from '../wasm/branch-hints.ts';
+import { BRANCH_HINT_SECTION, encodeBranchHints } from '../wasm/branch-hints.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
 import { BODY_BYTES_MAX } from '../wasm/limits.ts';
-import { OP } from '../wasm/opcodes.ts';
 import { SECTION, type SectionId } from '../wasm/section-id.ts';
 import { FUNCREF, I32, I64 } from '../wasm/value-type.ts';
 import { writeNewModule } from '../wasm/writer.ts';
@@ -44,10 +44,6 @@ export interface ResumeModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Functions of the guest's module to import as `f`, by index. */
   readonly functions: readonly number[];
-  /** Slot in the twins' table of each place, in the order given. */
-  readonly slots: readonly number[];
-  /** Slot of the completion. */
-  readonly completion: number;
 }
 
 /** Host functions come first among the functions. */
@@ -55,9 +51,9 @@ const HOST = { word: 0, ref: 1, next: 2, complete: 3 } as const;
 const FIRST_GUEST_FUNCTION = 4;
 
 /**
- * Makes modules for captured stacks of one guest's module.
+ * Makes twins of the functions of one guest's module.
  *
- * The caller has checked with `siteCount` that every place exists.
+ * The caller has checked with `siteCount` that the place exists.
  */
 export class ResumeModuleMaker {
   readonly #facts: ModuleFacts;
@@ -73,22 +69,18 @@ export class ResumeModuleMaker {
     this.#emitter = new BodyEmitter(facts, plan, layout, this.#scan, this.#body);
   }
 
-  /**
-   * `places`: without repetition, the innermost frame's first. `outermost`: index of the one to begin with.
-   *
-   * ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
-   */
-  make(places: readonly Place[], outermost: number): ResumeModule {
+  /** ERR_NOT_CAPTURABLE: the twin would be larger than the engine takes. */
+  make({ func, site }: Place): ResumeModule {
     const facts = this.#facts;
     const layout = this.#layout;
     const types = new ExtraTypes(layout.firstType + layout.types.length);
     const imported = new Map<number, number>();
     const target: TwinTarget = {
-      mapFunction: (func) => {
-        let index = imported.get(func);
+      mapFunction: (callee) => {
+        let index = imported.get(callee);
         if (index === undefined) {
           index = FIRST_GUEST_FUNCTION + imported.size;
-          imported.set(func, index);
+          imported.set(callee, index);
         }
         return index;
       },
@@ -98,57 +90,36 @@ export class ResumeModuleMaker {
       twins: layout.table + 1,
       resultType: (results) => types.of(results),
     };
-    const bodies = new ByteWriter(65_536);
-    bodies.u32(places.length);
-    const twinTypes: number[] = [];
-    const hints: { offsets: number[] }[] = [];
-    let completeType = 0;
-    places.forEach((place, index) => {
-      this.#scan.scan(place.func, place.site);
-      const site = this.#scan.snapshot!;
-      if (index === 0) completeType = types.of(site.results);
-      twinTypes.push(types.of(facts.typeResults[facts.functionType[place.func]!]!));
-      this.#body.clear();
-      this.#emitter.twin(site, target);
-      if (this.#body.length > BODY_BYTES_MAX) throw tooLarge(place.func);
-      bodies.u32(this.#body.length);
-      bodies.bytes(this.#body.view());
-      hints.push({ offsets: this.#emitter.coldBranches.slice() });
-    });
+    this.#scan.scan(func, site);
+    const snapshot = this.#scan.snapshot!;
+    const completeType = types.of(snapshot.results);
+    const twinType = types.of(facts.typeResults[facts.functionType[func]!]!);
+    const body = this.#body;
+    body.clear();
+    this.#emitter.twin(snapshot, target);
+    if (body.length > BODY_BYTES_MAX) throw tooLarge(func);
     const functions = [...imported.keys()];
-    const firstTwin = FIRST_GUEST_FUNCTION + functions.length;
+    const twin = FIRST_GUEST_FUNCTION + functions.length;
+    const code = new ByteWriter(body.length + 16);
+    code.u32(1);
+    code.u32(body.length);
+    code.bytes(body.view());
     const sections = new Map<SectionId, Uint8Array | readonly Uint8Array[]>([
       [SECTION.type, this.#types(types)],
       [SECTION.import, this.#imports(functions, completeType)],
-      [SECTION.function, vector(twinTypes, (out, type) => out.u32(type))],
-      [SECTION.table, twinsTable(places.length + 1)],
-      [SECTION.export, runExport(firstTwin + outermost)],
-      [SECTION.element, twinsElement(layout.table + 1, firstTwin, places.length)],
-      [SECTION.code, bodies.view()],
+      [SECTION.function, Uint8Array.of(1, ...leb(twinType))],
+      [SECTION.export, exportsOf(twin)],
+      [SECTION.code, code.view()],
     ]);
-    const withHints: FunctionBranchHints[] = hints.flatMap(({ offsets }, index) =>
+    const offsets = this.#emitter.coldBranches;
+    const hints = encodeBranchHints([
+      { functionIndex: twin, offsets, likely: new Uint8Array(offsets.length) },
+    ]);
+    const addCustom =
       offsets.length === 0
         ? []
-        : [{ functionIndex: firstTwin + index, offsets, likely: new Uint8Array(offsets.length) }],
-    );
-    return {
-      bytes: writeNewModule({
-        sections,
-        addCustom:
-          withHints.length === 0
-            ? []
-            : [
-                {
-                  name: BRANCH_HINT_SECTION,
-                  content: encodeBranchHints(withHints),
-                  before: SECTION.code,
-                },
-              ],
-      }),
-      functions,
-      slots: places.map((_, index) => index),
-      completion: places.length,
-    };
+        : [{ name: BRANCH_HINT_SECTION, content: hints, before: SECTION.code }];
+    return { bytes: writeNewModule({ sections, addCustom }), functions };
   }
 
   /** How many sites a function has; 0 when it can't stand on a captured stack. */
@@ -205,6 +176,10 @@ export class ResumeModuleMaker {
       out.u8(facts.table64[index] ? 4 : 0);
       out.u32(0);
     }
+    add('h', 'twins', 1);
+    out.u8(FUNCREF);
+    out.u8(0);
+    out.u32(0);
     const ours = [I32, I64, I64, I32, ...layout.droppers.map(() => I32)];
     for (
       let index = 0;
@@ -260,43 +235,22 @@ class ExtraTypes {
   }
 }
 
-function vector<T>(items: readonly T[], write: (out: ByteWriter, item: T) => void): Uint8Array {
+function leb(value: number): Uint8Array {
   const out = new ByteWriter();
-  out.u32(items.length);
-  for (const item of items) write(out, item);
+  out.u32(value);
   return out.finish();
 }
 
-function twinsTable(slots: number): Uint8Array {
-  return vector([slots], (out) => {
-    out.u8(FUNCREF);
-    out.u8(1);
-    out.u32(slots);
-    out.u32(slots);
-  });
-}
-
-function runExport(func: number): Uint8Array {
-  return vector(['run'], (out, name) => {
-    out.name(name);
-    out.u8(0);
-    out.u32(func);
-  });
-}
-
-/** An active segment: all twins, then the completion. */
-function twinsElement(table: number, firstTwin: number, twins: number): Uint8Array {
-  return vector([table], (out) => {
-    out.u32(2);
-    out.u32(table);
-    out.u8(OP.i32_const);
-    out.u8(0);
-    out.u8(OP.end);
-    out.u8(0);
-    out.u32(twins + 1);
-    for (let twin = 0; twin < twins; twin++) out.u32(firstTwin + twin);
-    out.u32(HOST.complete);
-  });
+function exportsOf(twin: number): Uint8Array {
+  const out = new ByteWriter();
+  out.u32(2);
+  out.name('twin');
+  out.u8(0);
+  out.u32(twin);
+  out.name('complete');
+  out.u8(0);
+  out.u32(HOST.complete);
+  return out.finish();
 }
 
 function tooLarge(func: number): HostError {

@@ -45,7 +45,7 @@ test('a function whose twin is larger than the engine takes is refused', () => {
   const branches = '(br_if $b (i32.const 0))'.repeat(700_000);
   const subject = prepare(
     assemble(`(module (import "host" "say" (func $say (param i32)))
-      (func (export "_start") (loop $a (loop $b (call $say (i32.const 1)) ${branches}))))`),
+      (func (export "_start") (loop $a (loop $b (call $say (i32.const 1)) ${branches}) (br_if $a (i32.const 0)))))`),
   );
   expect(runTrial(subject).ending.output).toBe('say(1)\n');
   expect(() => runTrial(subject, { stops: [{ at: 'call', count: 0 }] })).toThrow(
