@@ -10,9 +10,15 @@ export function makeScratch(): { readonly folder: string; readonly remove: () =>
   return { folder, remove: () => rmSync(folder, { recursive: true }) };
 }
 
-/** `script`: a file beside this one. Its errors go to the terminal. */
-export function measureApart<T>(folder: string, script: string, args: readonly string[]): T {
-  const output = execFileSync(process.execPath, [join(import.meta.dirname, script), ...args], {
+/** `script`: a file beside this one. Its errors go to the terminal. `flags`: the engine's. */
+export function measureApart<T>(
+  folder: string,
+  script: string,
+  args: readonly string[],
+  flags: readonly string[] = [],
+): T {
+  const command = [...flags, join(import.meta.dirname, script), ...args];
+  const output = execFileSync(process.execPath, command, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_COMPILE_CACHE: folder },

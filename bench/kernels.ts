@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
 import { instrument } from '../src/instrument/instrument.ts';
 import { asyncify } from './asyncify.ts';
 import { measureApart } from './fresh-process.ts';
@@ -123,5 +124,6 @@ interface Run {
 function run(folder: string, kind: string, module: string, files: Files, kernel: string): Run {
   const size = SIZE[kernel];
   const args = [kind, module, files.raw!, files.plan, ...(size === undefined ? [] : [size])];
-  return measureApart<Run>(folder, 'kernel-run.ts', args);
+  // A cell sets its engine for what it runs; everything else runs on the engine as it is.
+  return measureApart<Run>(folder, 'kernel-run.ts', args, kind === 'ours' ? ENGINE_FLAGS : []);
 }

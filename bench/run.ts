@@ -7,6 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
 import { makeScratch, measureApart } from './fresh-process.ts';
 import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
@@ -111,7 +112,7 @@ function benchPause(): readonly PauseResult[] {
   const table = new Table(['guest', ...heads, ...parts], 18, print);
   const found = PAUSED.map(({ name }) => {
     const args = [name, quick ? '4' : '9'];
-    const result = measureApart<PauseResult>(scratch.folder, 'pause-run.ts', args);
+    const result = measureApart<PauseResult>(scratch.folder, 'pause-run.ts', args, ENGINE_FLAGS);
     table.row([
       name,
       String(result.frames),

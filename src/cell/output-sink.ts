@@ -8,7 +8,7 @@
  * 1. One guest write is one record, written with one call.
  * 2. A failure is the guest's to see, as an errno; a pipe that nobody reads any more is PIPE.
  */
-import { writeSync, writevSync } from 'node:fs';
+import { fstatSync, ftruncateSync, writeSync, writevSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { errnoOf } from '../abi/errno.ts';
 import type { OutputSink } from '../handle/grants.ts';
@@ -30,8 +30,17 @@ export function createOutputSink(options: {
     if (logFd === null) return;
     writeLogHeader(headerView, { stream, textBytes, timeNs: nowNs() });
     const total = LOG_HEADER_BYTES + textBytes;
-    let written = writevSync(logFd, [header, ...parts]);
-    while (written < total) written += writevSync(logFd, rest([header, ...parts], written));
+    const record = [header, ...parts];
+    let written = writevSync(logFd, record);
+    if (written === total) return;
+    // A disk that fills up takes a part. The rest may fit yet; if it does not, no torn record stays.
+    const start = fstatSync(logFd).size - written;
+    try {
+      while (written < total) written += writevSync(logFd, rest(record, written));
+    } catch (error) {
+      ftruncateSync(logFd, start);
+      throw error;
+    }
   }
 
   return {

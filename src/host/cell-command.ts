@@ -12,6 +12,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ENGINE_FLAGS } from '../cell/engine-flags.ts';
 import type { Preopen } from '../cell/protocol.ts';
 
 /** Where the cell's code lies. Everything it imports is under one of `codeDirectories`. */
@@ -71,6 +72,7 @@ export function cellArguments(program: CellProgram, preopens: readonly Preopen[]
     '--disable-warning=ExperimentalWarning',
     '--disable-sigusr1',
     '--no-addons',
+    ...ENGINE_FLAGS,
     ...read.map((path) => `--allow-fs-read=${path}`),
     ...write.map((path) => `--allow-fs-write=${path}`),
     program.entry,

@@ -1,0 +1,13 @@
+/**
+ * How the engine of a cell is set.
+ *
+ * V8 decides what to inline by the size of a function's bytes, and from how many functions of a module are
+ * small. What a captured function needs to hand over its frame is never run in normal running, but it
+ * counts: without room for it, small recursive programs lost the inlining that makes them fast (fib took
+ * 2.6 times as long as the raw module, and 1.2 times with these).
+ */
+export const ENGINE_FLAGS: readonly string[] = [
+  '--wasm-inlining-factor=8',
+  '--wasm-inlining-budget=20000',
+  '--wasm-inlining-max-size=1000',
+];
