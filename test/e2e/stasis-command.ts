@@ -7,7 +7,6 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JobReport } from '../../src/cli/job-host.ts';
-import type { CheckpointInfo } from '../../src/vault/checkpoint-info.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const COMMAND = join(ROOT, 'bin', 'stasis.mjs');
@@ -70,13 +69,6 @@ export async function reported(result: Promise<CommandResult>): Promise<Reported
   assert.match(line, /^\{.*\}\n$/, `no report at the end of stderr: ${text}`);
   const report = JSON.parse(line) as JobReport;
   return { status, signal, stdout, stderr: stderr.subarray(0, start), report };
-}
-
-/** The job's checkpoints, oldest first. */
-export async function checkpointsOf(stasis: Stasis, job: string): Promise<CheckpointInfo[]> {
-  const { status, stdout, stderr } = await stasis(['checkpoints', '--json', job]);
-  assert.equal(status, 0, String(stderr));
-  return (JSON.parse(String(stdout)) as { checkpoints: CheckpointInfo[] }).checkpoints.reverse();
 }
 
 /** A test of a program that is older than its source would prove nothing. */

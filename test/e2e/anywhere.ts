@@ -17,7 +17,7 @@ import {
   restoreCase,
   restoreMany,
 } from './captured-job.ts';
-import { GUEST_CASES } from './guest-cases.ts';
+import type { GuestCase } from './guest-cases.ts';
 import { newChance, pick } from './random-source.ts';
 import { triggerOptions } from './safepoints.ts';
 import { stasisIn } from './stasis-command.ts';
@@ -107,7 +107,13 @@ function expectSame(whole: Part, parts: readonly Part[]): void {
   }
 }
 
-test.each(GUEST_CASES)('$name goes on from anywhere', async (guest) => {
+/** The tests of these guests. Files run side by side, tests of one file do not: so there are two. */
+export function goesOnFromAnywhere(cases: readonly GuestCase[]): void {
+  test.each(cases)('$name goes on from anywhere', comesBack);
+  afterAll(report);
+}
+
+async function comesBack(guest: GuestCase): Promise<void> {
   const job = await captureAnywhere(stasisIn(join(scratch, 'home')), guest, chance, POINTS);
   const { reference, made, checkpoints } = job;
   expect(String(reference.stdout)).toMatch(new RegExp(`(^|\\n)ok ${guest.name}\\n$`));
@@ -137,12 +143,12 @@ test.each(GUEST_CASES)('$name goes on from anywhere', async (guest) => {
   done.restored += restored.length;
   done.byCommand += chosen.length;
   done.chains += firsts.length;
-});
+}
 
-afterAll(() => {
+function report(): void {
   process.stdout.write(
     `anywhere: ${done.guests} guests, ${done.safepoints} safepoints, ${done.restored} restored in ` +
       `another process, ${done.byCommand} by the command in a new cell, ${done.chains} chains, ` +
       `seed ${chance.seed}\n`,
   );
-});
+}
