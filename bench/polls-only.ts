@@ -5,7 +5,7 @@
  * is taken out of the wrapper that `body-emitter.ts` puts around it; the branch depths inside stay right,
  * because the function's own label takes the place of the wrapper's.
  */
-import { skipDead } from '../src/instrument/function-scan.ts';
+import { skipDead } from '../src/instrument/dead-code.ts';
 import { skipLocals } from '../src/instrument/module-facts.ts';
 import {
   BRANCH_HINT_SECTION,

@@ -42,22 +42,16 @@ import type { ByteWriter } from '../wasm/byte-writer.ts';
 import { readOpcodeAt, skipImmediates, skipOpcode } from '../wasm/decode.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
 import { OP } from '../wasm/opcodes.ts';
-import { EMPTY_BLOCK, I32 } from '../wasm/value-type.ts';
-import { callHost, LOCALS, type Variable, writeLoads, writeSaves } from './frame-code.ts';
-import {
-  type FunctionScanner,
-  SITE_ENTRY,
-  SITE_LOOP,
-  type SiteSnapshot,
-  skipDead,
-} from './function-scan.ts';
-import { BASE_TYPE, FUNCTION, GLOBAL, type Layout, SLOT } from './layout.ts';
+import { EMPTY_BLOCK } from '../wasm/value-type.ts';
+import { savedLocals, writeFrame, writeLocals } from './captured-locals.ts';
+import { skipDead } from './dead-code.ts';
+import { LOCALS, writeLoads } from './frame-code.ts';
+import { type FunctionScanner, SITE_ENTRY, SITE_LOOP, type SiteSnapshot } from './function-scan.ts';
+import { FUNCTION, type Layout } from './layout.ts';
 import { type ModuleFacts, skipLocals } from './module-facts.ts';
 import * as kind from './op-class.ts';
 import { helperKey, isCaptured, type ModulePlan } from './plan.ts';
-
-/** Iterations of a strip-mined loop between two polls. */
-export const CHUNK = 256;
+import { CHUNK, writeCounter, writePoll, writeRefund, writeSite } from './poll-code.ts';
 
 interface OpenLabel {
   /** Number of the label among those open in the output; for a strip-mined loop, the inner one's. */
@@ -128,9 +122,10 @@ export class BodyEmitter {
     const scan = this.#scan;
     const type = this.#facts.functionType[scan.func]!;
     this.#begin(scan.func, null);
-    this.#writeLocals(this.#facts.typeParams[type]!.length);
+    writeLocals(this.#out, scan, this.#facts.typeParams[type]!.length);
     this.#openWrapper(type);
-    if (scan.siteKinds.length > 0 && scan.siteKinds.at(0) === SITE_ENTRY) this.#pollOnce();
+    if (scan.siteKinds.length > 0 && scan.siteKinds.at(0) === SITE_ENTRY)
+      this.#poll(this.#site++, false);
     this.#copied = scan.codeAt;
     this.#walk(0);
     this.#closeWrapper();
@@ -156,11 +151,11 @@ export class BodyEmitter {
     const scan = this.#scan;
     const out = this.#out;
     this.#begin(scan.func, target);
-    this.#writeLocals(0);
+    writeLocals(out, scan, 0);
     writeLoads(
       out,
       LOCALS,
-      this.#savedLocals(),
+      savedLocals(scan),
       () => this.#call(target.word),
       () => this.#call(target.ref),
     );
@@ -181,7 +176,7 @@ export class BodyEmitter {
       });
     }
     this.#pushSpills(site.stack, height, site.stack.length);
-    this.#writeSite(site.site);
+    writeSite(out, scan, site.site);
     this.#call(target.next);
     out.u8(OP.call_indirect);
     out.u32(target.resultType(site.results));
@@ -189,7 +184,7 @@ export class BodyEmitter {
     if (site.siteKind === SITE_LOOP) {
       // The loop is written whole and polls at its head: give back what that will charge.
       this.#seek(site.site, site.at, false);
-      this.#refund();
+      writeRefund(out, this.#layout);
     } else {
       this.#seek(site.site + 1, site.next, true);
     }
@@ -213,34 +208,15 @@ export class BodyEmitter {
 
   /** Sets the cursors to site number `site`, and to the events and values pushed from `offset` on. */
   #seek(site: number, offset: number, withPushes: boolean): void {
-    const { eventAt, spillAt, siteKinds } = this.#scan;
+    const { eventAt, siteKinds, values } = this.#scan;
     this.#site = site;
     this.#loop = 0;
     for (let i = 0; i < site; i++) if (siteKinds.at(i) === SITE_LOOP) this.#loop++;
     this.#event = eventAt.firstNotBelow(offset);
-    this.#spill = spillAt.firstNotBelow(withPushes ? offset : offset + 1);
+    this.#spill = values.spillAt.firstNotBelow(withPushes ? offset : offset + 1);
   }
 
   // — the wrapper —
-
-  #writeLocals(params: number): void {
-    const scan = this.#scan;
-    const out = this.#out;
-    const runs: { type: number; count: number }[] = [];
-    const add = (type: number): void => {
-      const last = runs[runs.length - 1];
-      if (last?.type === type) last.count++;
-      else runs.push({ type, count: 1 });
-    };
-    for (let i = params; i < scan.declared; i++) add(scan.localTypes.at(i));
-    for (let i = scan.declared; i < scan.spillBase; i++) add(I32);
-    for (let i = 0; i < scan.spillTypes.length; i++) add(scan.spillTypes.at(i));
-    out.u32(runs.length);
-    for (const { type, count } of runs) {
-      out.u32(count);
-      out.u8(type);
-    }
-  }
 
   #openWrapper(type: number): void {
     const out = this.#out;
@@ -261,27 +237,10 @@ export class BodyEmitter {
     out.u8(OP.end);
     out.u8(OP.return);
     out.u8(OP.end);
-    out.u8(OP.i32_const);
-    out.s32(this.#scan.func);
-    this.#localGet(this.#scan.siteLocal);
-    callHost(out, this.#layout, SLOT.begin, BASE_TYPE.begin);
-    writeSaves(out, this.#layout, LOCALS, this.#savedLocals());
+    writeFrame(out, this.#scan, this.#layout);
     out.u8(OP.throw);
     out.u32(this.#layout.tag);
     out.u8(OP.end);
-  }
-
-  /** What a frame holds: the declared locals and the spills. */
-  #savedLocals(): Variable[] {
-    const scan = this.#scan;
-    const saved: Variable[] = [];
-    for (let index = 0; index < scan.declared; index++) {
-      saved.push({ index, type: scan.localTypes.at(index) });
-    }
-    for (let i = 0; i < scan.spillTypes.length; i++) {
-      saved.push({ index: scan.spillBase + i, type: scan.spillTypes.at(i) });
-    }
-    return saved;
   }
 
   // — the walk —
@@ -411,10 +370,10 @@ export class BodyEmitter {
       return;
     }
     this.#flush(start);
-    this.#setCounter(CHUNK);
+    writeCounter(this.#out, this.#scan, CHUNK);
     this.#out.range(this.#bytes, start, next);
     this.#poll(site, true);
-    this.#setCounter(CHUNK);
+    writeCounter(this.#out, this.#scan, CHUNK);
     this.#labels.push({
       level: this.#level + 1,
       mined: true,
@@ -557,79 +516,27 @@ export class BodyEmitter {
 
   // — polls, sites, spills —
 
-  #pollOnce(): void {
-    this.#poll(this.#site++, false);
-  }
-
   #poll(site: number, mined: boolean): void {
-    const out = this.#out;
-    const { siteLocal, counterLocal } = this.#scan;
-    const fuel = this.#layout.firstGlobal + GLOBAL.fuel;
-    out.u8(OP.global_get);
-    out.u32(fuel);
-    if (mined) {
-      this.#localGet(counterLocal);
-      out.u8(OP.i32_add);
-    }
-    out.u8(OP.i32_const);
-    out.s32(mined ? CHUNK + 1 : 1);
-    out.u8(OP.i32_sub);
-    out.u8(OP.local_tee);
-    out.u32(siteLocal);
-    out.u8(OP.global_set);
-    out.u32(fuel);
-    this.#localGet(siteLocal);
-    out.u8(OP.i32_const);
-    out.u8(0);
-    out.u8(OP.i32_lt_s);
-    this.coldBranches.push(out.length);
-    out.u8(OP.if);
-    out.u8(EMPTY_BLOCK);
-    this.#writeSite(site);
-    this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.poll));
-    out.u8(OP.end);
-  }
-
-  #refund(): void {
-    const out = this.#out;
-    const fuel = this.#layout.firstGlobal + GLOBAL.fuel;
-    out.u8(OP.global_get);
-    out.u32(fuel);
-    out.u8(OP.i32_const);
-    out.u8(1);
-    out.u8(OP.i32_add);
-    out.u8(OP.global_set);
-    out.u32(fuel);
-  }
-
-  #setCounter(value: number): void {
-    this.#out.u8(OP.i32_const);
-    this.#out.s32(value);
-    this.#out.u8(OP.local_set);
-    this.#out.u32(this.#scan.counterLocal);
+    const poll = this.#mapFunction(this.#layout.firstFunction + FUNCTION.poll);
+    const cold = writePoll(this.#out, this.#scan, this.#layout, { site, mined, poll });
+    this.coldBranches.push(cold);
   }
 
   #setSite(start: number): void {
     this.#flush(start);
-    this.#writeSite(this.#site++);
-  }
-
-  #writeSite(site: number): void {
-    this.#out.u8(OP.i32_const);
-    this.#out.s32(site);
-    this.#out.u8(OP.local_set);
-    this.#out.u32(this.#scan.siteLocal);
+    writeSite(this.#out, this.#scan, this.#site++);
   }
 
   /** Keeps the values pushed up to `offset` that a site needs; they stay on the stack. */
   #spillUpTo(offset: number): void {
-    const { spillAt } = this.#scan;
+    const { spillAt } = this.#scan.values;
     while (this.#spill < spillAt.length && spillAt.at(this.#spill) <= offset) this.#spillGroup();
   }
 
   /** Keeps the value at the cursor, and with it those pushed in one go with it. */
   #spillGroup(): void {
-    const { spillAt, spillNumber, spillBase } = this.#scan;
+    const { spillBase, values } = this.#scan;
+    const { spillAt, spillNumber } = values;
     const out = this.#out;
     const local = (spill: number): number => spillBase + spillNumber.at(spill);
     const first = this.#spill;

@@ -13,8 +13,7 @@
  * Invariants:
  * 1. Everything found depends on the body and the plan alone, so a later run finds the same.
  * 2. Sites are numbered in the order of their offsets, from 0.
- * 3. A spill local belongs to one (stack height, type); two live values never share one.
- * 4. Code that can't be reached is not looked at; the second pass leaves it out.
+ * 3. Code that can't be reached is not looked at; the second pass leaves it out.
  *
  * The scanner's arrays are used again for the next function: read them before the next `scan`.
  */
@@ -22,10 +21,12 @@ import { HostError } from '../fault/host-error.ts';
 import { skipImmediates } from '../wasm/decode.ts';
 import { featureOf, IMMEDIATE, opcodeName, POPS, PREFIX_BASE, PUSH } from '../wasm/opcodes.ts';
 import { EMPTY_BLOCK, F32, F64, FUNCREF, I32, I64, V128 } from '../wasm/value-type.ts';
+import { skipDead } from './dead-code.ts';
 import { isCarried } from './frame-words.ts';
 import { GrowingU8, GrowingU32 } from './growing-array.ts';
 import type { ModuleFacts } from './module-facts.ts';
 import * as kind from './op-class.ts';
+import { OperandStack } from './operand-stack.ts';
 import { isCaptured, type ModulePlan, pollsAtEntry } from './plan.ts';
 
 const NO_TYPES = new Uint8Array(0);
@@ -83,24 +84,11 @@ export class FunctionScanner {
   readonly siteKinds = new GrowingU8(256);
   /** By order of opening: 1 where the loop is strip-mined. Dead loops are not counted. */
   readonly loopMined = new GrowingU8(64);
-  /** Types of the spill locals, in the order of their locals. */
-  readonly spillTypes = new GrowingU8(64);
   /** Offsets of events, ascending. */
   readonly eventAt = new GrowingU32(4096);
-  /** Every value to be spilled: behind which offset it is pushed, ascending, and the number of its local. */
-  readonly spillAt = new GrowingU32(1024);
-  readonly spillNumber = new GrowingU32(1024);
+  readonly values = new OperandStack();
   snapshot: SiteSnapshot | null = null;
 
-  readonly #spillOf = new Map<number, number>();
-  #stackTypes = new Uint8Array(1024);
-  /** Behind which offset each value was pushed. */
-  #stackPush = new Uint32Array(1024);
-  /** The types of all that was pushed behind that offset, where it was more than one value. */
-  readonly #groups = new Map<number, Uint8Array>();
-  #height = 0;
-  /** Everything beneath this height is spilled already. */
-  #spilledTo = 0;
   #labels: Label[] = [];
   #depth = 0;
   #at = 0;
@@ -126,7 +114,7 @@ export class FunctionScanner {
 
   /** The spill local of the value at `height`; it exists when any site has such a value beneath it. */
   spillLocal(height: number, type: number): number {
-    return this.spillBase + this.#spillOf.get(height * 256 + type)!;
+    return this.spillBase + this.values.spillFor(height, type)!;
   }
 
   /** Walks defined or imported-index `func`; with `wanted`, also notes where site number `wanted` stands. */
@@ -140,14 +128,8 @@ export class FunctionScanner {
     this.siteAt.length = 0;
     this.siteKinds.length = 0;
     this.loopMined.length = 0;
-    this.spillTypes.length = 0;
-    this.spillAt.length = 0;
-    this.spillNumber.length = 0;
     this.eventAt.length = 0;
-    this.#spillOf.clear();
-    this.#groups.clear();
-    this.#height = 0;
-    this.#spilledTo = 0;
+    this.values.clear();
     this.#depth = 0;
     this.#at = facts.module.bodyStart[index]!;
     this.#readLocals(func);
@@ -184,33 +166,33 @@ export class FunctionScanner {
       const opClass = kind.CLASS[op]!;
       if (opClass === kind.PLAIN) {
         this.#at = skipImmediates(op, bytes, this.#at);
-        this.#pop(POPS[op]!);
-        if (PUSH[op] !== 0) this.#push(PUSH[op]!);
+        this.values.pop(POPS[op]!);
+        if (PUSH[op] !== 0) this.values.push(PUSH[op]!, this.#at);
         continue;
       }
       // Of the classes in between, the second pass needs to know nothing.
       if (opClass < kind.DROP || opClass > kind.GLOBAL_SET) this.eventAt.push(start);
       switch (opClass) {
         case kind.LOCAL_GET:
-          this.#push(this.localTypes.at(this.#u32()));
+          this.values.push(this.localTypes.at(this.#u32()), this.#at);
           break;
         case kind.LOCAL_SET:
         case kind.GLOBAL_SET:
           this.#u32();
-          this.#pop(1);
+          this.values.pop(1);
           break;
         case kind.LOCAL_TEE:
           this.#u32();
-          this.#replaceTop();
+          this.values.replaceTop(this.#at);
           break;
         case kind.GLOBAL_GET:
-          this.#push(this.#facts.globalType[this.#u32()]!);
+          this.values.push(this.#facts.globalType[this.#u32()]!, this.#at);
           break;
         case kind.BLOCK:
           this.#enter(opClass, start);
           break;
         case kind.IF:
-          this.#pop(1);
+          this.values.pop(1);
           this.#enter(opClass, start);
           break;
         case kind.LOOP:
@@ -229,7 +211,7 @@ export class FunctionScanner {
           break;
         case kind.BR_IF:
           this.#u32();
-          this.#pop(1);
+          this.values.pop(1);
           break;
         case kind.BR_TABLE:
           this.#at = skipImmediates(op, bytes, this.#at);
@@ -252,17 +234,17 @@ export class FunctionScanner {
         case kind.CALL_INDIRECT: {
           const type = this.#u32();
           this.#u32();
-          this.#pop(1);
+          this.values.pop(1);
           this.#call(type, start, true);
           break;
         }
         case kind.DROP:
-          this.#pop(1);
+          this.values.pop(1);
           break;
         case kind.SELECT: {
-          const type = this.#stackTypes[this.#height - 2]!;
-          this.#pop(3);
-          this.#push(type);
+          const type = this.values.typeBeneathTop(1);
+          this.values.pop(3);
+          this.values.push(type, this.#at);
           break;
         }
         default:
@@ -279,57 +261,57 @@ export class FunctionScanner {
         this.#u32();
         const type = bytes[this.#at++]!;
         if (!isCarried(type)) throw this.#refused('typed function references', start);
-        this.#pop(3);
-        this.#push(type);
+        this.values.pop(3);
+        this.values.push(type, this.#at);
         return;
       }
       case kind.REF_NULL: {
         const type = bytes[this.#at++]!;
         if (!isCarried(type)) throw this.#refused(featureOf(op), start);
-        this.#push(type);
+        this.values.push(type, this.#at);
         return;
       }
       case kind.REF_IS_NULL:
-        this.#pop(1);
-        this.#push(I32);
+        this.values.pop(1);
+        this.values.push(I32, this.#at);
         return;
       case kind.REF_FUNC:
         this.#u32();
-        this.#push(FUNCREF);
+        this.values.push(FUNCREF, this.#at);
         return;
       case kind.TABLE_GET: {
         const table = this.#u32();
-        this.#pop(1);
-        this.#push(this.#facts.tableType[table]!);
+        this.values.pop(1);
+        this.values.push(this.#facts.tableType[table]!, this.#at);
         return;
       }
       case kind.TABLE_SET:
         this.#u32();
-        this.#pop(2);
+        this.values.pop(2);
         return;
       case kind.TABLE_SIZE:
-        this.#push(this.#facts.table64[this.#u32()] ? I64 : I32);
+        this.values.push(this.#facts.table64[this.#u32()] ? I64 : I32, this.#at);
         return;
       case kind.TABLE_GROW:
-        this.#pop(2);
-        this.#push(this.#facts.table64[this.#u32()] ? I64 : I32);
+        this.values.pop(2);
+        this.values.push(this.#facts.table64[this.#u32()] ? I64 : I32, this.#at);
         return;
       case kind.TABLE_FILL:
         this.#u32();
-        this.#pop(3);
+        this.values.pop(3);
         return;
       case kind.MEMORY_SIZE:
-        this.#push(this.#facts.memory64[this.#u32()] ? I64 : I32);
+        this.values.push(this.#facts.memory64[this.#u32()] ? I64 : I32, this.#at);
         return;
       case kind.MEMORY_GROW:
-        this.#pop(1);
-        this.#push(this.#facts.memory64[this.#u32()] ? I64 : I32);
+        this.values.pop(1);
+        this.values.push(this.#facts.memory64[this.#u32()] ? I64 : I32, this.#at);
         return;
       case kind.MEMORY_INIT:
       case kind.TABLE_INIT:
       case kind.TABLE_COPY:
         this.#at = skipImmediates(op, bytes, this.#at);
-        this.#pop(3);
+        this.values.pop(3);
         return;
       case kind.DATA_DROP:
       case kind.ELEM_DROP:
@@ -340,80 +322,6 @@ export class FunctionScanner {
       default:
         throw this.#invalid(`has ${opcodeName(op)}`, start);
     }
-  }
-
-  // — values —
-
-  #push(type: number): void {
-    const height = this.#height;
-    if (height === this.#stackTypes.length) this.#growStack();
-    this.#stackTypes[height] = type;
-    this.#stackPush[height] = this.#at;
-    this.#height = height + 1;
-  }
-
-  #pushAll(types: Uint8Array): void {
-    if (types.length > 1) this.#groups.set(this.#at, types);
-    for (const type of types) this.#push(type);
-  }
-
-  #pop(count: number): void {
-    const height = this.#height - count;
-    if (height < 0) throw this.#invalid('takes values that are not there', this.#at);
-    this.#height = height;
-    if (height < this.#spilledTo) this.#spilledTo = height;
-  }
-
-  #replaceTop(): void {
-    const type = this.#stackTypes[this.#height - 1]!;
-    this.#pop(1);
-    this.#push(type);
-  }
-
-  #growStack(): void {
-    const types = new Uint8Array(this.#stackTypes.length * 2);
-    types.set(this.#stackTypes);
-    const pushes = new Uint32Array(types.length);
-    pushes.set(this.#stackPush);
-    this.#stackTypes = types;
-    this.#stackPush = pushes;
-  }
-
-  /**
-   * Gives every value beneath `height`, the top of the stack, a spill local, together with those that were
-   * pushed in one go with it, though they may be gone. What a site leaves unspilled it also takes off the
-   * stack, so values are found in the order in which they were pushed.
-   */
-  #spillBeneath(height: number): void {
-    for (let at = this.#spilledTo; at < height; ) {
-      const offset = this.#stackPush[at]!;
-      const group = this.#groups.get(offset);
-      if (group === undefined) this.#spill(offset, at, this.#stackTypes[at]!);
-      else for (let i = 0; i < group.length; i++) this.#spill(offset, at + i, group[i]!);
-      // Where the others of a group are gone, later values may stand in their place.
-      do at++;
-      while (at < height && this.#stackPush[at] === offset);
-    }
-    if (height > this.#spilledTo) this.#spilledTo = height;
-  }
-
-  #spill(offset: number, height: number, type: number): void {
-    this.spillAt.push(offset);
-    this.spillNumber.push(this.#needSpill(height, type));
-  }
-
-  /** The number among the spill locals of the one for (height, type). */
-  #needSpill(height: number, type: number): number {
-    const key = height * 256 + type;
-    const known = this.#spillOf.get(key);
-    if (known !== undefined) return known;
-    const spill = this.spillTypes.length;
-    this.#spillOf.set(key, spill);
-    this.spillTypes.push(type);
-    if (this.declared + this.spillTypes.length + 2 > MAX_LOCALS) {
-      throw this.#refused('functions with more than 50,000 locals after spilling', this.#at);
-    }
-    return spill;
   }
 
   // — labels —
@@ -433,7 +341,7 @@ export class FunctionScanner {
     }
     label.opClass = opClass;
     label.at = at;
-    label.base = this.#height;
+    label.base = this.values.height;
     label.params = params;
     label.results = results;
     label.innermostLoop = this.#depth > 0 ? this.#labels[this.#depth - 1]!.innermostLoop : -1;
@@ -443,9 +351,8 @@ export class FunctionScanner {
   #enter(opClass: number, start: number): void {
     const type = this.#blockType();
     const params = this.#blockParams(type);
-    this.#height -= params.length;
     this.#open(opClass, start, params, this.#blockResults(type));
-    this.#height += params.length;
+    this.#labels[this.#depth - 1]!.base -= params.length;
   }
 
   #enterLoop(start: number): void {
@@ -456,13 +363,13 @@ export class FunctionScanner {
     this.siteAt.push(start);
     this.siteKinds.push(SITE_LOOP);
     this.#notInnermost();
-    this.#pop(params.length);
+    this.values.pop(params.length);
     this.#open(kind.LOOP, start, params, this.#blockResults(type));
     const label = this.#labels[this.#depth - 1]!;
     label.innermostLoop = this.loopMined.length;
     this.loopMined.push(params.length === 0 ? 1 : 0);
-    this.#pushAll(params);
-    this.#spillBeneath(this.#height);
+    this.values.pushAll(params, this.#at);
+    this.#spillAll();
   }
 
   /** No loop can be strip-mined once something in it is a site; its head was one for those around it. */
@@ -473,19 +380,17 @@ export class FunctionScanner {
 
   #else(): void {
     const label = this.#labels[this.#depth - 1]!;
-    this.#height = label.base;
-    if (this.#spilledTo > label.base) this.#spilledTo = label.base;
+    this.values.cutTo(label.base);
     label.opClass = kind.ELSE;
-    this.#pushAll(label.params);
+    this.values.pushAll(label.params, this.#at);
   }
 
   #end(): void {
     const label = this.#labels[--this.#depth]!;
     if (label.opClass === kind.LOOP && this.loopMined.at(label.innermostLoop)) this.mines = true;
-    this.#height = label.base;
-    if (this.#spilledTo > label.base) this.#spilledTo = label.base;
+    this.values.cutTo(label.base);
     if (this.#depth === 0) return;
-    this.#pushAll(label.results);
+    this.values.pushAll(label.results, this.#at);
   }
 
   /** Skips what can't be reached: up to the `else` or `end` of the innermost label. */
@@ -497,9 +402,9 @@ export class FunctionScanner {
 
   #call(type: number, start: number, reaches: boolean): void {
     const results = this.#facts.typeResults[type]!;
-    this.#pop(this.#paramsOf(type, start).length);
+    this.values.pop(this.#paramsOf(type, start).length);
     if (reaches) this.#site(SITE_CALL, start, this.#at, results);
-    this.#pushAll(results);
+    this.values.pushAll(results, this.#at);
   }
 
   #site(siteKind: number, at: number, next: number, results: Uint8Array): void {
@@ -507,7 +412,14 @@ export class FunctionScanner {
     this.siteAt.push(at);
     this.siteKinds.push(siteKind);
     this.#notInnermost();
-    this.#spillBeneath(this.#height);
+    this.#spillAll();
+  }
+
+  #spillAll(): void {
+    this.values.spillAll();
+    if (this.declared + this.values.spillTypes.length + 2 > MAX_LOCALS) {
+      throw this.#refused('functions with more than 50,000 locals after spilling', this.#at);
+    }
   }
 
   #snap(siteKind: number, at: number, next: number, results: Uint8Array): void {
@@ -516,7 +428,7 @@ export class FunctionScanner {
       siteKind,
       at,
       next,
-      stack: this.#stackTypes.slice(0, this.#height),
+      stack: this.values.toTypes(),
       path: this.#labels
         .slice(1, this.#depth)
         .map(({ opClass, at, base, params, results }) => ({ opClass, at, base, params, results })),
@@ -611,34 +523,4 @@ interface Label {
   results: Uint8Array;
   /** Number of the innermost loop around what it holds, itself included; -1 where there is none. */
   innermostLoop: number;
-}
-
-/** From behind an unconditional transfer to the `else` or `end` that closes the innermost label. */
-export function skipDead(bytes: Uint8Array, from: number, end: number): number {
-  let at = from;
-  let nested = 0;
-  while (at < end) {
-    const start = at;
-    let op = bytes[at++]!;
-    if (op >= 0xfb) {
-      const base = PREFIX_BASE[op as keyof typeof PREFIX_BASE] ?? 0;
-      let value = 0;
-      for (let shift = 0; ; shift += 7) {
-        const byte = bytes[at++]!;
-        value += (byte & 0x7f) * 2 ** shift;
-        if (byte < 0x80 || shift > 28) break;
-      }
-      op = base + value;
-    } else if (op === 0x0b || op === 0x05) {
-      if (nested === 0) return start;
-      if (op === 0x0b) nested--;
-    } else if ((op >= 0x02 && op <= 0x04) || op === 0x06 || op === 0x1f) {
-      nested++;
-    } else if (op === 0x18) {
-      // A legacy `delegate` closes its `try` as `end` would.
-      nested--;
-    }
-    at = skipImmediates(op, bytes, at);
-  }
-  return end;
 }
