@@ -13,8 +13,8 @@
  * 1. Every directory here is the user's own, mode 0700; files are 0600.
  * 2. Nothing is used in a home that somebody else owns or could rename things in.
  */
-import { lstatSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 
@@ -89,7 +89,7 @@ export function claimDirectory(path: string): void {
 
 function makeDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeWithParents(path);
   } catch (error) {
     if (errorCode(error) === 'EEXIST') {
       throw new HostError('ERR_STATE_ACCESS', 'A file stands where a directory should be.', {
@@ -97,5 +97,22 @@ function makeDirectory(path: string): void {
       });
     }
     throw ioFailure('make the state directory', error);
+  }
+}
+
+/**
+ * As `mkdir -p`. Not by Node's own `recursive`: below `/proc`, where every mkdir answers that the parent is
+ * missing although it is there, that goes round for ever.
+ */
+function makeWithParents(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+    makeWithParents(parent);
+    mkdirSync(path, { mode: 0o700 });
   }
 }

@@ -208,6 +208,12 @@ describe('the state directory', () => {
     }
   });
 
+  test('a place where nothing can be made is refused at once', () => {
+    expect(() => preparePlaces(placesUnder('/proc/stasis-test', '/proc'))).toThrow(
+      expect.objectContaining({ name: 'HostError' }),
+    );
+  });
+
   test('is refused when others can write it', () => {
     const home = join(scratch, 'open');
     mkdirSync(home);
