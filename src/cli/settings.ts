@@ -22,8 +22,9 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
     throw new HostError('ERR_STATE_ACCESS', 'This system does not tell who the user is.');
   }
   const state = environment['XDG_STATE_HOME'];
+  // Empty counts as unset: it would mean the working directory.
   const home =
-    environment['STASIS_HOME'] ??
+    environment['STASIS_HOME'] ||
     join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'stasis');
   return {
     home: resolve(home),
