@@ -4,6 +4,7 @@
  */
 import { CommanderError } from 'commander';
 import { EXIT_STATUS } from '../fault/exit-status.ts';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import type { CommandContext } from './command-context.ts';
 import { createProgram, usageError } from './program.ts';
 import { reportError } from './report-error.ts';
@@ -17,8 +18,11 @@ const guestAt = argv[0] === 'run' ? argv.findIndex((word) => word.endsWith('.was
 const own = guestAt < 0 ? argv : argv.slice(0, guestAt);
 const style = { json: own.includes('--json'), debug: own.includes('--debug'), stream: stderr };
 
-// A reader that stops early, such as head, ends the command quietly.
-stdout.on('error', () => process.exit(EXIT_STATUS.success));
+// A reader that stops early, such as head, ends the command quietly. A full disk does not.
+stdout.on('error', (error) => {
+  if (errorCode(error) === 'EPIPE') process.exit(EXIT_STATUS.success);
+  process.exit(reportError(ioFailure('write to stdout', error), style));
+});
 
 try {
   const context: CommandContext = {
