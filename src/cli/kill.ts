@@ -35,9 +35,10 @@ export function addKillCommand(program: Command, context: CommandContext): void 
         const view = await withTable(context, async (table) => table.find(owner, name));
         await killJob(view, signal);
         killed.push(view.job.name);
+        // At once, so that a name that fails later does not hide what was done.
+        if (!json) context.out.write(`${view.job.name}\n`);
       }
       if (json) printJson(context.out, { killed, signal });
-      else context.out.write(killed.map((name) => `${name}\n`).join(''));
     });
 }
 

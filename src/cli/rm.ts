@@ -32,10 +32,11 @@ export function addRmCommand(program: Command, context: CommandContext): void {
             const requester = settingsRequester(settings);
             await removeJob(settingsPlaces(settings), table, vault, requester, view.job);
             removed.push(view.job.name);
+            // At once, so that a name that fails later does not hide what was done.
+            if (!json) out.write(`${view.job.name}\n`);
           }
         }),
       );
       if (json) printJson(out, { removed });
-      else out.write(removed.map((name) => `${name}\n`).join(''));
     });
 }
