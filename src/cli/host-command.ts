@@ -2,6 +2,7 @@
  * The part that `run` and `restore` share: host the job here, or hand it to a detached host.
  */
 import { fileURLToPath } from 'node:url';
+import { styleText } from 'node:util';
 import { startDetached } from '../host/detach.ts';
 import type { RunEnding } from '../host/run-ending.ts';
 import { type CommandContext, printJson } from './command-context.ts';
@@ -56,13 +57,25 @@ export async function hostInBackground(
 }
 
 /** Endings that are not the guest's own deserve a sentence. */
-function describeEnding({ err }: CommandContext, { ending }: JobReport): void {
+function describeEnding({ err }: CommandContext, report: JobReport): void {
+  const { ending } = report;
   if (ending.kind === 'failed') {
     reportError(errorFromObject(ending), { json: false, debug: false, stream: err });
     return;
   }
   const sentence = endingSentence(ending);
   if (sentence !== null) err.write(`stasis: ${sentence}\n`);
+  const option = raisingOption(ending);
+  if (option === null) return;
+  const again = report.kept && report.checkpoints > 0 ? `stasis restore ${report.job}` : 'run it';
+  err.write(`${styleText('cyan', 'try:', { stream: err })} ${again} with a larger ${option}\n`);
+}
+
+/** The option that lets a guest go on that was ended by a bound; null when it was ended otherwise. */
+function raisingOption(ending: RunEnding): string | null {
+  if (ending.kind === 'deadline') return '--timeout';
+  if (ending.kind !== 'limit') return null;
+  return { fuel: '--fuel', memory: '--max-memory', table: '--max-table' }[ending.limit];
 }
 
 function endingSentence(ending: Exclude<RunEnding, { kind: 'failed' }>): string | null {

@@ -84,7 +84,9 @@ describe('the exit status', () => {
     expect(result.stdout).toBe('');
     // A guest's own end needs no words; every other is told in one sentence.
     const own = result.status === 0 || words.at(-1)!.includes('exits-');
-    expect(result.stderr).toMatch(own ? /^$/ : /^stasis: the guest .+\n$/);
+    expect(result.stderr).toMatch(
+      own ? /^$/ : /^stasis: the guest .+\n(try: .+ with a larger --[a-z-]+\n)?$/,
+    );
     const json = await cli(['run', '--json', ...words]);
     const report = JSON.parse(json.stderr);
     expect(report).toMatchObject({ status, run: 1, checkpoints: 0, kept: false });
