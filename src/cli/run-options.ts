@@ -44,7 +44,7 @@ export function addSharedOptions(command: Command): GatheredOptions {
     .option(
       '--checkpoint-every <time>',
       'make a checkpoint this often, such as 500ms or 1s',
-      parseDurationMs,
+      named('--checkpoint-every', parseDurationMs),
     )
     .option(
       '--dir <host::guest>',
@@ -59,14 +59,22 @@ export function addSharedOptions(command: Command): GatheredOptions {
     .option(
       '--fuel <units>',
       'end the guest when it used so much in all its runs together',
-      parseFuel,
+      named('--fuel', parseFuel),
     )
-    .option('--timeout <time>', 'end the guest after this time', parseDurationMs)
-    .option('--max-memory <size>', 'memory that the guest may have (default: 1GiB)', parsePages)
+    .option(
+      '--timeout <time>',
+      'end the guest after this time',
+      named('--timeout', parseDurationMs),
+    )
+    .option(
+      '--max-memory <size>',
+      'memory that the guest may have (default: 1GiB)',
+      named('--max-memory', parsePages),
+    )
     .option(
       '--max-table <entries>',
       'table entries that the guest may have (default: 1000000)',
-      (text) => parseCount(text, 0, TABLE_ENTRIES_MAX),
+      named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
     )
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
@@ -78,6 +86,22 @@ export function addSharedOptions(command: Command): GatheredOptions {
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
   return { preopens, triggers };
+}
+
+/** `parse`, with the option among the facts of its errors. */
+function named<T>(option: string, parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      const { code, message, hint, facts } = error;
+      throw new HostError(code, message, {
+        facts: { option, ...facts },
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
+  };
 }
 
 /** `--checkpoint-at-fuel N[:stop]`: for tests, which need a checkpoint at an exact place. */
