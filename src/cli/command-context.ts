@@ -57,7 +57,13 @@ export function notRunning({ job, run }: JobView): HostError {
     state === 'running'
       ? `The job ${job.name} has not started yet.`
       : `The job ${job.name} is not running: its state is ${state}.`,
-    { facts: { job: job.name, state }, hint: 'stasis ps --all lists the jobs' },
+    {
+      facts: { job: job.name, state },
+      hint:
+        state === 'lost'
+          ? `stasis restore ${job.name} goes on from its last checkpoint`
+          : 'stasis ps --all lists the jobs',
+    },
   );
 }
 

@@ -26,7 +26,7 @@ export function addLogsCommand(program: Command, context: CommandContext): void 
     .command('logs')
     .summary("print a job's output")
     .description(
-      'Print what a job wrote, over all its runs, each line once: what the guest wrote to stdout goes\nto stdout, what it wrote to stderr to stderr.',
+      'Print what a job wrote, over all its runs, each line once: what the guest wrote to stdout goes to stdout, what it wrote to stderr to stderr.',
     )
     .argument('<job>', 'name of the job')
     .option('-f, --follow', 'go on until the job ends')

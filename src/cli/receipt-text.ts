@@ -19,7 +19,7 @@ export function describeReceipt(receipt: Receipt): string[] {
     ),
     `  fuel         ${fuelUsed} used${fuelLimit === null ? '' : ` of ${fuelLimit}`}, ${receipt.hostCalls} calls to the host`,
     `  guest        ${receipt.frames} frames, ${receipt.handles} handles, ${memory} memory`,
-    `  image        ${prettyBytes(receipt.imageBytes)}, ${prettyBytes(receipt.storedBytes)} of it stored with it`,
+    `  image        ${prettyBytes(receipt.imageBytes)}, ${prettyBytes(receipt.storedBytes)} stored`,
     `  output       ${prettyBytes(receipt.logBytes)} of log before it`,
     ...(moduleFile === 'same'
       ? []

@@ -23,7 +23,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
   command
     .summary('go on from a checkpoint')
     .description(
-      'Go on from a checkpoint: the last one of JOB, or of all your jobs. What was asked for when the\njob was run is asked for again; options replace it.',
+      'Go on from a checkpoint: the last one of JOB, or of all your jobs. What was asked for when the job was run is asked for again; options replace it.',
     )
     .argument('[job]', 'name of the job')
     .option('--id <id>', 'this checkpoint')
