@@ -19,7 +19,8 @@ interface RestoreOptions extends SharedOptions {
 
 export function addRestoreCommand(program: Command, context: CommandContext): void {
   const command = program.command('restore');
-  const gathered = addSharedOptions(command);
+  const asBefore = 'what the job had';
+  const gathered = addSharedOptions(command, { memory: asBefore, table: asBefore });
   command
     .summary('go on from a checkpoint')
     .description(

@@ -36,7 +36,10 @@ export interface GatheredOptions {
   readonly triggers: TriggerOrder[];
 }
 
-export function addSharedOptions(command: Command): GatheredOptions {
+export function addSharedOptions(
+  command: Command,
+  defaults: { readonly memory: string; readonly table: string },
+): GatheredOptions {
   const preopens: Preopen[] = [];
   const triggers: TriggerOrder[] = [];
   command
@@ -68,12 +71,12 @@ export function addSharedOptions(command: Command): GatheredOptions {
     )
     .option(
       '--max-memory <size>',
-      'memory that the guest may have (default: 1GiB)',
+      `memory that the guest may have (default: ${defaults.memory})`,
       named('--max-memory', parsePages),
     )
     .option(
       '--max-table <entries>',
-      'table entries that the guest may have (default: 1000000)',
+      `table entries that the guest may have (default: ${defaults.table})`,
       named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
     )
     .option('--rm', 'remove the job with its log and checkpoints when it ends')

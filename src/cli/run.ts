@@ -22,7 +22,7 @@ interface RunOptions extends SharedOptions {
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program.command('run');
-  const gathered = addSharedOptions(command);
+  const gathered = addSharedOptions(command, { memory: '1GiB', table: '1000000' });
   const env: string[] = [];
   command
     .summary('run a WASI module')

@@ -39,7 +39,10 @@ function readRegularFile(path: string): Uint8Array {
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new HostError('ERR_NO_SUCH_FILE', `There is no file ${path}.`, { facts: { path } });
+      throw new HostError('ERR_NO_SUCH_FILE', `There is no file ${path}.`, {
+        facts: { path },
+        hint: 'check the name; it is looked up from the working directory',
+      });
     }
     throw unreadable(path, code ?? 'an unknown error', error);
   }
@@ -72,7 +75,9 @@ function checkPreamble(path: string, bytes: Uint8Array): void {
     const isText = /^\s*(\(;|;;|\((module|component)\b)/.test(start.toString('latin1'));
     throw new HostError('ERR_NOT_WASM', `${path} is not a WebAssembly module.`, {
       facts: { path, bytes: bytes.length },
-      ...(isText ? { hint: 'it looks like the text format: translate it with wat2wasm' } : {}),
+      hint: isText
+        ? 'it looks like the text format: translate it with wat2wasm'
+        : 'name a module that a compiler made for WASI, such as clang --target=wasm32-wasi',
     });
   }
   if (start.length < PREAMBLE_BYTES) {

@@ -96,7 +96,12 @@ function makeDirectory(path: string): void {
         facts: { path },
       });
     }
-    throw ioFailure('make the state directory', error);
+    const { code, message, facts, hint } = ioFailure('make the state directory', error);
+    throw new HostError(code, message, {
+      facts: { ...facts, path },
+      hint: hint ?? 'set STASIS_HOME to a directory that can be made',
+      cause: error,
+    });
   }
 }
 
