@@ -73,8 +73,22 @@ export function cellArguments(program: CellProgram, preopens: readonly Preopen[]
     '--disable-sigusr1',
     '--no-addons',
     ...ENGINE_FLAGS,
-    ...read.map((path) => `--allow-fs-read=${path}`),
-    ...write.map((path) => `--allow-fs-write=${path}`),
+    ...outermost(read).map((path) => `--allow-fs-read=${path}`),
+    ...outermost(write).map((path) => `--allow-fs-write=${path}`),
     program.entry,
   ];
+}
+
+/**
+ * `paths` without those that lie below another one, which are granted with it. Node refuses a directory
+ * that is granted after one below it: so whoever grants `/` would lose the cell's own code, or `/`.
+ */
+function outermost(paths: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const path of [...new Set(paths)].sort((a, b) => a.length - b.length)) {
+    if (!kept.some((above) => path.startsWith(above.endsWith('/') ? above : `${above}/`))) {
+      kept.push(path);
+    }
+  }
+  return kept;
 }

@@ -49,6 +49,23 @@ describe('the permissions of a cell', () => {
     });
   });
 
+  test('reach a granted directory above another one, and above the code', () => {
+    const grant = (hostPath: string) => ({ hostPath, guestPath: '/', readOnly: false });
+    const open = 'for (const path of process.argv.slice(1)) require("node:fs").readdirSync(path)';
+    for (const [first, second] of [
+      [readable, scratch],
+      [scratch, readable],
+      ['/', readable],
+      [readable, '/'],
+    ] as const) {
+      const flags = cellArguments(program, [grant(first), grant(second)]).slice(0, -1);
+      const args = [...flags, '-e', open, first, second, here];
+      const { status, stderr } = spawnSync(process.execPath, args, { env: {}, encoding: 'utf8' });
+      expect(stderr).toBe('');
+      expect(status).toBe(0);
+    }
+  });
+
   test('without a directory do not include the descriptors either', () => {
     expect(cellArguments(program, []).join(' ')).not.toContain('/proc');
   });
