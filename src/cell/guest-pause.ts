@@ -4,7 +4,7 @@
  * The word is read before the events are looked at, so one that comes in between ends the wait at once.
  */
 import type { Clock } from '../resource/clock.ts';
-import type { Pause } from '../wasi/environment.ts';
+import type { Pause } from '../resource/pause.ts';
 import { type SharedControl, WORD } from './shared-control.ts';
 
 /** One wait at most; a longer one is cut in pieces. Milliseconds. */

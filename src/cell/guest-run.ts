@@ -16,12 +16,13 @@ import { ERRNO } from '../abi/errno.ts';
 import { GuestMemory } from '../abi/guest-memory.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { Grants, GuestResources } from '../handle/grants.ts';
-import { createGuestResources, restoreGuestResources } from '../handle/guest-resources.ts';
+import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import type { Clock } from '../resource/clock.ts';
+import { INTERRUPTED } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
-import { GuestExit, INTERRUPTED, type WasiEnvironment } from '../wasi/environment.ts';
+import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1 } from '../wasi/preview1.ts';
 import { engine } from '../wasm/engine.ts';
 import { FuelMeter } from './fuel-meter.ts';
@@ -88,7 +89,7 @@ class Guest {
   readonly #calls: HostCalls;
   readonly #instance: GuestInstance;
   /** Found before the guest counts as started: a module without them can't run. */
-  readonly #entries: ReturnType<GuestInstance['entries']>;
+  #entries: ReturnType<GuestInstance['entries']> = [];
   readonly #resources: GuestResources;
   readonly #restored: boolean;
   #images = 0;
@@ -97,7 +98,7 @@ class Guest {
   #answer: number;
 
   private constructor(parts: GuestParts) {
-    const { world, start, loaded, resources, head, pages } = parts;
+    const { world, start, loaded, resources, head } = parts;
     this.#world = world;
     this.#start = start;
     this.#resources = resources;
@@ -111,6 +112,7 @@ class Guest {
     const find = importFinder({
       preview1: createPreview1(this.#environment) as unknown as Record<string, HostFunction>,
       stasis: { checkpoint: () => this.#checkpointCall() },
+      provided: resources.imports,
       trapUnknown: start.trapUnknownImports,
     });
     checkImports(loaded.module.imports, find);
@@ -130,16 +132,24 @@ class Guest {
       tableEntriesMax: start.limits.tableEntries,
       onPoll: () => this.#gate.atPoll(),
     });
-    if (head !== null) this.#goBackTo(head, pages);
-    this.#entries = this.#instance.entries(start.invoke ?? '_start', this.#restored);
   }
 
-  #goBackTo(head: ImageHead, pages: Uint8Array): void {
-    this.#instance.restoreMemory(head.memories, pages);
-    this.#instance.restoreTables(head.tables);
-    this.#instance.restoreGlobals(head.globals);
-    this.#instance.restoreStack(head.stack.frames);
-    this.#calls.restorePending(head.stack.pending);
+  /** Ready to run, or where `head` was captured. Providers may write to the memory that is put in place. */
+  async #enter(head: ImageHead | null, pages: Uint8Array): Promise<void> {
+    const { memory, pause, clock } = this.#environment;
+    const instance = this.#instance;
+    if (head !== null) {
+      instance.restoreMemory(head.memories, pages);
+      instance.restoreTables(head.tables);
+      instance.restoreGlobals(head.globals);
+    }
+    this.#resources.attach({ memory, pause, clock });
+    if (head !== null) {
+      await this.#resources.rebuild(head, 'restarted');
+      instance.restoreStack(head.stack.frames);
+      this.#calls.restorePending(head.stack.pending);
+    }
+    this.#entries = instance.entries(this.#start.invoke ?? '_start', this.#restored);
   }
 
   static async create(
@@ -152,12 +162,11 @@ class Guest {
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
     const stdin = createSharedStdin(world.shared, world.wishStdin);
     const grants = grantsOf(world, start, stdin);
-    const resources =
-      head === null
-        ? createGuestResources(grants)
-        : await restoreGuestResources(head, grants, 'restarted');
+    const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
     try {
-      return new Guest({ world, start, loaded, resources, stdin, head, pages });
+      const guest = new Guest({ world, start, loaded, resources, stdin, head });
+      await guest.#enter(head, pages);
+      return guest;
     } catch (error) {
       resources.close();
       throw error;
@@ -323,7 +332,6 @@ interface GuestParts {
   readonly resources: GuestResources;
   readonly stdin: SharedStdin;
   readonly head: ImageHead | null;
-  readonly pages: Uint8Array;
 }
 
 interface Capture {

@@ -11,7 +11,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImagePendingCall } from '../image/image.ts';
-import { INTERRUPTED } from '../wasi/environment.ts';
+import { INTERRUPTED } from '../resource/pause.ts';
 import type { WasmFunction } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import type { SafepointGate } from './safepoint-gate.ts';

@@ -1,8 +1,9 @@
 /**
- * What a guest may import: WASI preview1, and our own calls. Everything else is refused by name, or traps
- * when it is called, if the user asked for that.
+ * What a guest may import: WASI preview1, our own calls, and what providers offer. Everything else is
+ * refused by name, or traps when it is called, if the user asked for that.
  */
 import { HostError } from '../fault/host-error.ts';
+import type { ProvidedImports } from '../resource/registry.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import type { HostFunction } from './host-calls.ts';
@@ -17,6 +18,7 @@ export type ImportFinder = (module: string, name: string) => HostFunction | null
 export function importFinder(options: {
   readonly preview1: Readonly<Record<string, HostFunction>>;
   readonly stasis: Readonly<Record<string, HostFunction>>;
+  readonly provided: ProvidedImports;
   readonly trapUnknown: boolean;
 }): ImportFinder {
   const modules = new Map([
@@ -26,6 +28,8 @@ export function importFinder(options: {
   return (module, name) => {
     const functions = modules.get(module);
     if (functions !== undefined && Object.hasOwn(functions, name)) return functions[name]!;
+    const provided = options.provided.get(module)?.get(name);
+    if (provided !== undefined) return provided;
     if (!options.trapUnknown) return null;
     return () => {
       throw new engine.RuntimeError(`unknown import called: ${module}.${name}`);

@@ -32,6 +32,8 @@ export const ERROR_CODES = {
   ERR_RESOURCE_NOT_GRANTED: 125,
   ERR_MALFORMED_IMAGE: 125,
   ERR_NOT_CAPTURABLE: 125,
+  // What a provider did.
+  ERR_PROVIDER: 125,
   // The vault.
   ERR_VAULT_KEY: 125,
   ERR_VAULT_VERSION: 125,

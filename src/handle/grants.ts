@@ -5,8 +5,9 @@
 import type { CborValue } from '../cbor/cbor.ts';
 import type { ImageProvider } from '../image/image.ts';
 import type { Clock } from '../resource/clock.ts';
-import type { Provider } from '../resource/provider.ts';
+import type { GuestAccess, Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
+import type { ProvidedImports } from '../resource/registry.ts';
 import type { HandleTable } from './handle-table.ts';
 
 export interface PreopenGrant {
@@ -64,6 +65,16 @@ export interface GuestResources {
   readonly handles: HandleTable;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** What the granted providers offer to the guest. */
+  readonly imports: ProvidedImports;
+  /** Shows the guest to the providers: once, when its memory is there and before it runs. */
+  attach(guest: GuestAccess): void;
+  /**
+   * Takes hold of what an image says, in place of the first handles of a new guest; what it says is
+   * checked against its shape and then against the grants, which alone decide. Rejects with a
+   * `HostError`; `close` is to be called then.
+   */
+  rebuild(captured: CapturedResources, reason: 'restarted' | 'cloned'): Promise<void>;
   /**
    * Brings everything to rest and lets go of it. The guest must not run before `resume`.
    *

@@ -16,7 +16,7 @@ import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
 import { createGuestClock } from '../resource/clock.ts';
-import { ProviderRegistry } from '../resource/registry.ts';
+import { type ProvidedImports, ProviderRegistry } from '../resource/registry.ts';
 import { openAnchor } from './anchor.ts';
 import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
@@ -37,40 +37,52 @@ export function createGuestResources(grants: Grants): GuestResources {
 }
 
 /**
- * For a guest that goes on from an image. What `captured` says is checked against its shape and then
- * against `grants`, which alone decide. Rejects with a HostError; nothing stays open then.
+ * For a guest that goes on from an image: nothing is held until `rebuild`, which comes when the guest's
+ * memory is in place. Throws HostError.
  */
+export function emptyGuestResources(grants: Grants): GuestResources {
+  return assemble(grants).resources;
+}
+
+/** `emptyGuestResources` and its `rebuild` in one. Nothing stays open when it rejects. */
 export async function restoreGuestResources(
   captured: CapturedResources,
   grants: Grants,
   reason: 'restarted' | 'cloned',
 ): Promise<GuestResources> {
-  const parts = assemble(grants);
+  const resources = emptyGuestResources(grants);
   try {
-    await parts.registry.rebuild(joined(captured), reason);
-    return parts.resources;
+    await resources.rebuild(captured, reason);
+    return resources;
   } catch (failure) {
-    parts.resources.close();
+    resources.close();
     throw failure;
   }
 }
 
 interface Parts {
   readonly resources: GuestResources;
-  readonly registry: ProviderRegistry;
   readonly handles: HandleTable;
   readonly holdings: Holdings;
 }
 
 function assemble(grants: Grants): Parts {
   const handles = new HandleTable(grants.handlesMax);
+  const registry = new ProviderRegistry();
   const { clock, provider: clockProvider } = createGuestClock(grants.clock);
   const { stdin, stdout, stderr, random } = grants;
-  const holdings: Holdings = { preopens: openPreopens(grants.preopens), stdin, stdout, stderr };
-  const registry = new ProviderRegistry();
-  registry.register(clockProvider);
-  registry.register(createHandleProvider(handles, holdings));
-  for (const provider of grants.providers ?? []) registry.register(provider);
+  const preopens = openPreopens(grants.preopens);
+  const holdings: Holdings = { preopens, stdin, stdout, stderr };
+  let imports: ProvidedImports;
+  try {
+    registry.register(clockProvider);
+    registry.register(createHandleProvider(handles, holdings));
+    for (const provider of grants.providers ?? []) registry.register(provider);
+    imports = registry.imports();
+  } catch (failure) {
+    closePreopens(preopens);
+    throw failure;
+  }
 
   let released: readonly ImageProvider[] = [];
   let isOpen = true;
@@ -78,6 +90,9 @@ function assemble(grants: Grants): Parts {
     handles,
     clock,
     random,
+    imports,
+    attach: (guest) => registry.attach(guest),
+    rebuild: (captured, reason) => registry.rebuild(joined(captured), reason),
     quiesce: async () => {
       released = await registry.quiesce();
       return parted(released);
@@ -90,12 +105,13 @@ function assemble(grants: Grants): Parts {
     close: () => {
       if (!isOpen) return;
       isOpen = false;
+      registry.close();
       for (const [, handle] of handles.entries()) releaseHandle(handle);
       handles.clear();
       closePreopens(holdings.preopens);
     },
   };
-  return { resources, registry, handles, holdings };
+  return { resources, handles, holdings };
 }
 
 function insertFirst(handles: HandleTable, make: () => Handle): void {

@@ -1,11 +1,18 @@
 /**
  * What owns a thing outside the guest that handles stand for, and is called back around a checkpoint.
  *
+ *   start        attach of every provider, first registered first; the guest's memory is there, and
+ *                nothing of the guest runs yet
+ *   restart      memory, tables and globals are put in place; attach of every provider; rebuild of every
+ *                provider, first registered first; then the stack is put up
+ *
  *   checkpoint   prepare of every provider, last registered first; then commit of every provider,
  *                in the same order. If a prepare fails: abort of every provider whose prepare began,
  *                first registered first. If a commit fails: rebuild (`aborted`) of those committed and
  *                abort of the others, first registered first.
+ *                Memory is captured when every commit is done.
  *   afterwards   rebuild of every provider, first registered first
+ *   end          close of every provider, last registered first
  *
  * Invariants:
  * 1. `prepare` changes nothing that `abort` can't undo: after an abort the guest goes on as before.
@@ -13,10 +20,15 @@
  * 2. `commit` follows only when every `prepare` succeeded. It lets go: files closed, connections ended.
  * 3. `rebuild` trusts nothing in `state`: it may have been written by an enemy, and it grants nothing.
  * 4. `rebuild` sees only a state that its `shape` accepted, and of its own `version`.
+ * 5. A function among `imports` answers a guest's wrong arguments with a value, such as an errno. What it
+ *    throws ends the guest: it is a failure of the provider, never the guest's.
  */
+import type { GuestMemory } from '../abi/guest-memory.ts';
 import type { CborValue } from '../cbor/cbor.ts';
 import type { Shape } from '../cbor/shape.ts';
 import { assert } from '../fault/assert.ts';
+import type { Clock } from './clock.ts';
+import type { Pause } from './pause.ts';
 
 /** Why a provider is called: the guest goes on in the same process, in another, as a twin, or as before. */
 export type Reason = 'resumed' | 'restarted' | 'cloned' | 'aborted';
@@ -32,6 +44,23 @@ export interface RebuildContext {
   readonly reason: Reason;
 }
 
+/** What a provider may use of the guest. */
+export interface GuestAccess {
+  /** The guest's memory. Ask for `bytes` and `view` at each use: they go stale when it grows. */
+  readonly memory: GuestMemory;
+  /** Blocks the guest's thread until a time, a checkpoint request, or what is named. */
+  readonly pause: Pause;
+  /** The guest's clock, which does not go back across a restart. */
+  readonly clock: Clock;
+}
+
+/**
+ * A function that a guest imports: i32, f32 and f64 are numbers, i64 is a bigint. Called on the guest's
+ * thread, which it blocks. With INTERRUPTED as its result the guest is captured, and the same call made
+ * again afterwards; a call may also be captured at its entry, before the function was called.
+ */
+export type GuestFunction = (...args: (number | bigint)[]) => number | bigint | undefined;
+
 export interface Provider<State extends CborValue = CborValue> {
   /** Names the provider in images: lower-case letters, digits, `-`. */
   readonly kind: string;
@@ -46,6 +75,12 @@ export interface Provider<State extends CborValue = CborValue> {
   abort(): void | Promise<void>;
   /** Takes hold again, also right after `commit` in the same process. Throws when that is impossible. */
   rebuild(state: State, context: RebuildContext): void | Promise<void>;
+  /** Functions that a guest may import: by import module, then by name. */
+  readonly imports?: Readonly<Record<string, Readonly<Record<string, GuestFunction>>>>;
+  /** Called once, before the guest runs and before any `rebuild`. */
+  attach?(guest: GuestAccess): void;
+  /** The guest is over, or could not be started: lets go of everything. Never throws. */
+  close?(): void;
 }
 
 export const DEADLINE_MS_DEFAULT = 10_000;
@@ -72,5 +107,8 @@ export function defineProvider<State extends CborValue>(definition: Defined<Stat
     abort: () => definition.abort(),
     // The registry has put `state` through `shape`, whose type the registry forgets.
     rebuild: (state, context) => definition.rebuild(state as State, context),
+    ...(definition.imports === undefined ? {} : { imports: definition.imports }),
+    attach: (guest) => definition.attach?.(guest),
+    close: () => definition.close?.(),
   };
 }

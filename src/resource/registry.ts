@@ -15,7 +15,17 @@ import { checkShape } from '../cbor/shape.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { withinDeadline } from './deadline.ts';
-import type { Provider, ProviderState, Reason } from './provider.ts';
+import type { GuestAccess, GuestFunction, Provider, ProviderState, Reason } from './provider.ts';
+
+/** Functions by import module, then by name. */
+export type ProvidedImports = ReadonlyMap<string, ReadonlyMap<string, GuestFunction>>;
+
+/** Import modules that are the host's own. */
+export const HOST_MODULES: readonly string[] = [
+  'wasi_snapshot_preview1',
+  'wasi_unstable',
+  'stasis',
+];
 
 /** More than anybody registers; bounds the work on an image that lists them without end. */
 export const PROVIDERS_MAX = 256;
@@ -33,6 +43,37 @@ export class ProviderRegistry {
       'a kind has one provider',
     );
     this.#providers.push(provider);
+  }
+
+  /** Shows the guest to every provider, in order. */
+  attach(guest: GuestAccess): void {
+    assert(this.#state === 'held', 'providers are attached before anything goes on');
+    for (const provider of this.#providers) provider.attach?.(guest);
+  }
+
+  /** The guest is over: every provider lets go, in reverse order. */
+  close(): void {
+    for (const provider of this.#providers.toReversed()) provider.close?.();
+  }
+
+  /**
+   * What guests may import from the providers together: by import module, then by name. Throws
+   * ERR_PROVIDER when two offer the same, or one offers what is the host's own.
+   */
+  imports(): ProvidedImports {
+    const modules = new Map<string, Map<string, GuestFunction>>();
+    for (const { kind, imports = {} } of this.#providers) {
+      for (const [module, functions] of Object.entries(imports)) {
+        if (HOST_MODULES.includes(module)) throw importTaken(kind, module);
+        const all = modules.get(module) ?? new Map<string, GuestFunction>();
+        for (const [name, call] of Object.entries(functions)) {
+          if (all.has(name)) throw importTaken(kind, `${module}.${name}`);
+          all.set(name, call);
+        }
+        modules.set(module, all);
+      }
+    }
+    return modules;
   }
 
   /** True when undoing failed: some resources are held, some are not, and the guest can't go on. */
@@ -134,6 +175,14 @@ export class ProviderRegistry {
       );
     }
   }
+}
+
+function importTaken(kind: string, what: string): HostError {
+  return new HostError(
+    'ERR_PROVIDER',
+    `The provider ${kind} offers ${what} to the guest, which is offered already.`,
+    { facts: { provider: kind, import: what }, hint: 'give its import module a name of its own' },
+  );
 }
 
 async function prepared(provider: Provider): Promise<ProviderState> {

@@ -10,6 +10,7 @@ import type { GuestMemory } from '../abi/guest-memory.ts';
 import type { CborValue } from '../cbor/cbor.ts';
 import type { HandleTable } from '../handle/handle-table.ts';
 import type { Clock } from '../resource/clock.ts';
+import type { Pause } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
 
 export interface WasiEnvironment {
@@ -26,23 +27,6 @@ export interface WasiEnvironment {
   /** Set by a call before it returns INTERRUPTED, given back when the same call is made again. */
   progress: CborValue;
 }
-
-export interface Pause {
-  /**
-   * Blocks the guest thread until the first of: `untilNs` on the guest's monotonic clock (null: no
-   * limit), news on stdin (with `on.stdin`: bytes, its end, or a failure), a checkpoint asked for.
-   */
-  wait(
-    untilNs: bigint | null,
-    on: { readonly stdin: boolean },
-  ): 'timeout' | 'ready' | 'interrupted';
-}
-
-/**
- * Returned instead of an errno: the guest is to be captured, and the same call with the same arguments
- * made again afterwards. Never seen by a guest.
- */
-export const INTERRUPTED = -1;
 
 /** Thrown by `proc_exit`, and by `proc_raise` with 128 + the signal's number. */
 export class GuestExit {

@@ -11,9 +11,10 @@ import { SIZE, writeEvent } from '../abi/layout.ts';
 import { RIGHT } from '../abi/rights.ts';
 import type { Handle } from '../handle/handle-table.ts';
 import { fillStdin } from '../handle/stdin.ts';
+import { INTERRUPTED } from '../resource/pause.ts';
 import type { Calls } from './calls.ts';
 import { timeOn } from './clock.ts';
-import { INTERRUPTED, type WasiEnvironment } from './environment.ts';
+import type { WasiEnvironment } from './environment.ts';
 
 /** Several times what a guest can have open; bounds the time that one call takes. */
 const SUBSCRIPTIONS_MAX = 16_384;

@@ -1,7 +1,8 @@
 /** Randomness, never the same again in a restarted or cloned guest. */
 import { ERRNO } from '../abi/errno.ts';
+import { INTERRUPTED } from '../resource/pause.ts';
 import type { Calls } from './calls.ts';
-import { INTERRUPTED, type WasiEnvironment } from './environment.ts';
+import type { WasiEnvironment } from './environment.ts';
 
 /** What is asked of the source at once. */
 const CHUNK_BYTES = 65_536;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { GuestMemory } from '../../src/abi/guest-memory.ts';
 import type { CborValue } from '../../src/cbor/cbor.ts';
 import { integer } from '../../src/cbor/shape.ts';
 import { HostError } from '../../src/fault/host-error.ts';
@@ -67,6 +68,59 @@ describe('the order of calls', () => {
     await registry.rebuild([{ kind: 'one', version: 1, state: 9 }], 'cloned');
     expect(log).toEqual(['rebuild one 9 cloned']);
   });
+});
+
+describe('what a provider offers to the guest', () => {
+  const answer = () => 42;
+
+  test('is found by import module and name', () => {
+    const first = recorder([], 'one', { imports: { one: { answer }, both: { left: answer } } });
+    const second = recorder([], 'two', { imports: { both: { right: answer } } });
+    const imports = registryOf(first, second).imports();
+    expect([...imports.keys()]).toEqual(['one', 'both']);
+    expect([...imports.get('both')!.keys()]).toEqual(['left', 'right']);
+    expect(imports.get('one')!.get('answer')).toBe(answer);
+  });
+
+  test.each([['wasi_snapshot_preview1'], ['wasi_unstable'], ['stasis']])(
+    'is refused in the host module %s',
+    (module) => {
+      const registry = registryOf(recorder([], 'one', { imports: { [module]: { answer } } }));
+      expect(() => registry.imports()).toThrow(
+        expect.objectContaining({
+          code: 'ERR_PROVIDER',
+          facts: { provider: 'one', import: module },
+        }),
+      );
+    },
+  );
+
+  test('is refused when another offers it', () => {
+    const imports = { both: { answer } };
+    const registry = registryOf(recorder([], 'one', { imports }), recorder([], 'two', { imports }));
+    expect(() => registry.imports()).toThrow('The provider two offers both.answer');
+  });
+});
+
+test('attached first registered first, closed last registered first', () => {
+  const log: string[] = [];
+  const overrides = (kind: string): Partial<Provider<number>> => ({
+    attach: ({ clock }) => void log.push(`attach ${kind} ${clock.monotonicNs()}`),
+    close: () => void log.push(`close ${kind}`),
+  });
+  const registry = registryOf(
+    recorder(log, 'one', overrides('one')),
+    recorder(log, 'none'),
+    recorder(log, 'two', overrides('two')),
+  );
+  const clock = { realtimeNs: () => 0n, monotonicNs: () => 7n, cpuNs: () => 0n, resolutionNs: 1n };
+  registry.attach({
+    memory: new GuestMemory(() => ({ buffer: new ArrayBuffer(8) })),
+    pause: { wait: () => 'timeout' },
+    clock,
+  });
+  registry.close();
+  expect(log).toEqual(['attach one 7', 'attach two 7', 'close two', 'close one']);
 });
 
 describe('failures', () => {

@@ -3,7 +3,8 @@ import { ERRNO } from '../../src/abi/errno.ts';
 import { FDFLAGS } from '../../src/abi/flags.ts';
 import { RIGHT } from '../../src/abi/rights.ts';
 import type { OutputSink } from '../../src/handle/grants.ts';
-import { GuestExit, INTERRUPTED } from '../../src/wasi/environment.ts';
+import { INTERRUPTED } from '../../src/resource/pause.ts';
+import { GuestExit } from '../../src/wasi/environment.ts';
 import {
   AT,
   createHost,

@@ -12,8 +12,9 @@ import type {
   StdinSource,
 } from '../../src/handle/grants.ts';
 import { createGuestResources, restoreGuestResources } from '../../src/handle/guest-resources.ts';
+import type { Pause } from '../../src/resource/pause.ts';
 import type { Calls } from '../../src/wasi/calls.ts';
-import type { Pause, WasiEnvironment } from '../../src/wasi/environment.ts';
+import type { WasiEnvironment } from '../../src/wasi/environment.ts';
 import { createPreview1 } from '../../src/wasi/preview1.ts';
 
 export const MEMORY_BYTES = 16 * 65_536;

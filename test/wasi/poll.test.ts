@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ERRNO } from '../../src/abi/errno.ts';
-import { INTERRUPTED } from '../../src/wasi/environment.ts';
+import { INTERRUPTED } from '../../src/resource/pause.ts';
 import {
   AT,
   createHost,
