@@ -25,8 +25,6 @@ export const LOOKUPFLAGS = { SYMLINK_FOLLOW: 1 } as const;
 export const FSTFLAGS = { ATIM: 1, ATIM_NOW: 2, MTIM: 4, MTIM_NOW: 8 } as const;
 export const FSTFLAGS_ALL = 15;
 
-export const WHENCE = { SET: 0, CUR: 1, END: 2 } as const;
-
 /** NORMAL to NOREUSE. */
 export const ADVICE_MAX = 5;
 

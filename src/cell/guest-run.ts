@@ -23,7 +23,7 @@ import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
-import { createPreview1 } from '../wasi/preview1.ts';
+import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import { engine } from '../wasm/engine.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
@@ -111,6 +111,7 @@ class Guest {
     this.#environment = this.#makeEnvironment(parts.stdin);
     const find = importFinder({
       preview1: createPreview1(this.#environment) as unknown as Record<string, HostFunction>,
+      snapshot0: createSnapshot0(this.#environment) as unknown as Record<string, HostFunction>,
       stasis: { checkpoint: () => this.#checkpointCall() },
       provided: resources.imports,
       trapUnknown: start.trapUnknownImports,

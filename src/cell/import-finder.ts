@@ -1,14 +1,14 @@
 /**
- * What a guest may import: WASI preview1, our own calls, and what providers offer. Everything else is
- * refused by name, or traps when it is called, if the user asked for that.
+ * What a guest may import: WASI preview1 and the snapshot before it, our own calls, and what providers
+ * offer. Everything else is refused by name, or traps when it is called, if the user asked for that.
  */
 import { HostError } from '../fault/host-error.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
+import { PREVIEW1_MODULE, SNAPSHOT0_MODULE } from '../wasi/preview1.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import type { HostFunction } from './host-calls.ts';
 
-const PREVIEW1 = 'wasi_snapshot_preview1';
 const STASIS = 'stasis';
 /** A message names this many missing imports; the rest are counted. */
 const NAMED_MAX = 5;
@@ -17,12 +17,14 @@ export type ImportFinder = (module: string, name: string) => HostFunction | null
 
 export function importFinder(options: {
   readonly preview1: Readonly<Record<string, HostFunction>>;
+  readonly snapshot0: Readonly<Record<string, HostFunction>>;
   readonly stasis: Readonly<Record<string, HostFunction>>;
   readonly provided: ProvidedImports;
   readonly trapUnknown: boolean;
 }): ImportFinder {
   const modules = new Map([
-    [PREVIEW1, options.preview1],
+    [PREVIEW1_MODULE, options.preview1],
+    [SNAPSHOT0_MODULE, options.snapshot0],
     [STASIS, options.stasis],
   ]);
   return (module, name) => {

@@ -1,8 +1,9 @@
 /** Reading, writing and seeking. */
 import { fstatSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
-import { FDFLAGS, WHENCE } from '../abi/flags.ts';
+import { FDFLAGS } from '../abi/flags.ts';
 import { RIGHT } from '../abi/rights.ts';
+import type { Snapshot } from '../abi/snapshot.ts';
 import type { FileHandle } from '../handle/file.ts';
 import type { OutputHandle } from '../handle/output.ts';
 import { fillStdin, type StdinHandle } from '../handle/stdin.ts';
@@ -16,7 +17,7 @@ import { createRanges, readRanges, scatter, viewsOf } from './iovec.ts';
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 const I64_MAX = 2n ** 63n - 1n;
 
-export function fdIoCalls(environment: WasiEnvironment): Calls {
+export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snapshot): Calls {
   const { memory, handles, pause } = environment;
   const ranges = createRanges();
 
@@ -177,13 +178,17 @@ export function fdIoCalls(environment: WasiEnvironment): Calls {
      * - BADF: `fd` is not open, or a directory. SPIPE: it is a stream.
      * - INVAL: `whence` is none of the three, or the new offset is negative or beyond 2^53.
      * - FAULT: `result` + 8 lies past the end of memory; nothing was moved.
-     * - NOTCAPABLE: the right FD_SEEK is missing.
+     * - NOTCAPABLE: the right FD_SEEK is missing; to move by 0 from there, FD_TELL will do.
      *
      * Source: WASI snapshot preview1, `fd_seek`; compare lseek(2).
      */
     fd_seek: (fd: number, offset: bigint, whence: number, result: number) => {
-      const file = heldFile(handles, fd, RIGHT.FD_SEEK);
+      const file = heldFile(handles, fd, 0);
       if (typeof file === 'number') return file;
+      // Asking where it stands takes less than moving it.
+      const asks = whence === WHENCE.CUR && offset === 0n;
+      const rights = asks ? RIGHT.FD_SEEK | RIGHT.FD_TELL : RIGHT.FD_SEEK;
+      if ((file.rights & rights) === 0) return ERRNO.NOTCAPABLE;
       if (!memory.holds(result, 8)) return ERRNO.FAULT;
       let base: number;
       if (whence === WHENCE.SET) base = 0;
@@ -204,13 +209,14 @@ export function fdIoCalls(environment: WasiEnvironment): Calls {
      *
      * - BADF: `fd` is not open, or a directory. SPIPE: it is a stream.
      * - FAULT: `result` + 8 lies past the end of memory; nothing was written.
-     * - NOTCAPABLE: the right FD_TELL is missing.
+     * - NOTCAPABLE: both rights FD_TELL and FD_SEEK are missing.
      *
      * Source: WASI snapshot preview1, `fd_tell`; compare lseek(2) with SEEK_CUR.
      */
     fd_tell: (fd: number, result: number) => {
-      const file = heldFile(handles, fd, RIGHT.FD_TELL);
+      const file = heldFile(handles, fd, 0);
       if (typeof file === 'number') return file;
+      if ((file.rights & (RIGHT.FD_SEEK | RIGHT.FD_TELL)) === 0) return ERRNO.NOTCAPABLE;
       if (!memory.holds(result, 8)) return ERRNO.FAULT;
       memory.view.setBigUint64(result >>> 0, BigInt(file.offsetBytes), true);
       return ERRNO.SUCCESS;

@@ -2,8 +2,9 @@
 import { type BigIntStats, closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { FDFLAGS, FDFLAGS_ALL, FILETYPE, PREOPENTYPE_DIR } from '../abi/flags.ts';
-import { type Filestat, SIZE, writeFdstat, writeFilestat } from '../abi/layout.ts';
+import { type Filestat, SIZE, writeFdstat } from '../abi/layout.ts';
 import { RIGHT, rightsOf } from '../abi/rights.ts';
+import type { Snapshot } from '../abi/snapshot.ts';
 import { pathOfDescriptor } from '../handle/anchor.ts';
 import { anchorOf } from '../handle/directory.ts';
 import { type FileHandle, reopenFlags } from '../handle/file.ts';
@@ -20,7 +21,10 @@ const SIZE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 /** Flags that the host's descriptor has; the others are ours. */
 const HOST_FLAGS = FDFLAGS.APPEND | FDFLAGS.DSYNC | FDFLAGS.RSYNC | FDFLAGS.SYNC;
 
-export function fdStatCalls({ memory, handles, clock }: WasiEnvironment): Calls {
+export function fdStatCalls(
+  { memory, handles, clock }: WasiEnvironment,
+  { filestatBytes, writeFilestat }: Snapshot,
+): Calls {
   return {
     /**
      * `fd_fdstat_get`: type, flags and rights of a handle.
@@ -96,7 +100,7 @@ export function fdStatCalls({ memory, handles, clock }: WasiEnvironment): Calls 
     fd_filestat_get: (fd: number, result: number) => {
       const handle = handles.get(fd);
       if (handle === undefined) return ERRNO.BADF;
-      if (!memory.holds(result, SIZE.FILESTAT)) return ERRNO.FAULT;
+      if (!memory.holds(result, filestatBytes)) return ERRNO.FAULT;
       if ((handle.rights & RIGHT.FD_FILESTAT_GET) === 0) return ERRNO.NOTCAPABLE;
       writeFilestat(memory.view, result >>> 0, filestatOfHandle(handle));
       return ERRNO.SUCCESS;
@@ -107,14 +111,15 @@ export function fdStatCalls({ memory, handles, clock }: WasiEnvironment): Calls 
      *
      * - BADF: `fd` is not open, or a directory. SPIPE: it is a stream.
      * - NOTCAPABLE: the right FD_FILESTAT_SET_SIZE is missing.
-     * - FBIG: larger than a file can be. NOSPC, DQUOT, IO: the host can't.
+     * - INVAL: 2^63 or more. FBIG: larger than a file can be. NOSPC, DQUOT, IO: the host can't.
      *
      * Source: WASI snapshot preview1, `fd_filestat_set_size`; compare ftruncate(2).
      */
     fd_filestat_set_size: (fd: number, size: bigint) => {
       const file = heldFile(handles, fd, RIGHT.FD_FILESTAT_SET_SIZE);
       if (typeof file === 'number') return file;
-      const sizeBytes = BigInt.asUintN(64, size);
+      const sizeBytes = BigInt.asIntN(64, size);
+      if (sizeBytes < 0n) return ERRNO.INVAL;
       if (sizeBytes > SIZE_MAX) return ERRNO.FBIG;
       file.unsynced = true;
       ftruncateSync(file.hostFd, Number(sizeBytes));

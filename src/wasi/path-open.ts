@@ -9,7 +9,7 @@ import {
   RIGHTS_OF_WRITING,
   rightsOf,
 } from '../abi/rights.ts';
-import { type Anchor, openAnchor } from '../handle/anchor.ts';
+import { type Anchor, closeAnchor, openAnchor } from '../handle/anchor.ts';
 import type { DirectoryHandle } from '../handle/directory.ts';
 import { type FileHandle, openFlags, openRegularFile } from '../handle/file.ts';
 import { followLink, hostPathOf, place, type Walk, walkedPath } from '../handle/walk.ts';
@@ -25,6 +25,8 @@ interface Request {
   readonly rights: number;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** Writing itself was asked for. */
+  readonly writes: boolean;
   readonly flags: number;
 }
 
@@ -38,12 +40,13 @@ export function pathOpenCalls({ memory, handles }: WasiEnvironment): Calls {
      * the path is followed; one before the end always is. Writes the number, u32, at `result`.
      *
      * - BADF: `fd` is not open. NOTDIR: it is no directory; a directory is asked for and none is there.
-     * - FAULT: the path or `result` isn't within memory. INVAL: flags that don't exist, or CREAT with
-     *   DIRECTORY; a NUL in the path. ILSEQ: the path isn't UTF-8.
+     * - FAULT: the path or `result` isn't within memory. INVAL: flags that don't exist, or another
+     *   one with DIRECTORY; a NUL in the path. ILSEQ: the path isn't UTF-8.
      * - NOTCAPABLE: the path leads out of `fd`, or `fd` doesn't have a right that this needs.
      * - ROFS: `fd` is read-only, and this would write, create or cut.
      * - MFILE: too many handles are open. LOOP: a link at the end, not followed; or too many links.
-     * - NOENT, EXIST, ISDIR, ACCES, NAMETOOLONG, NOSPC: as the host says.
+     * - ISDIR: a directory is there, and writing was asked for.
+     * - NOENT, EXIST, ACCES, NAMETOOLONG, NOSPC: as the host says.
      * - NXIO: neither a file nor a directory: pipes, devices and sockets can't be opened.
      *
      * Source: WASI snapshot preview1, `path_open`; compare openat(2).
@@ -87,10 +90,9 @@ function check(
   follow: boolean,
 ): Request | Errno {
   const wantsDirectory = (oflags & OFLAGS.DIRECTORY) !== 0;
-  if (wantsDirectory && oflags & OFLAGS.CREAT) return ERRNO.INVAL;
+  if (wantsDirectory && oflags !== OFLAGS.DIRECTORY) return ERRNO.INVAL;
   const passedOn = directory.rightsInheriting;
-  // Nobody writes to a directory; some ask for it with every other right there is.
-  const wanted = asked & (wantsDirectory ? RIGHT.FD_READ : RIGHT.FD_READ | RIGHT.FD_WRITE);
+  const wanted = asked & (RIGHT.FD_READ | RIGHT.FD_WRITE);
   if ((wanted & passedOn) !== wanted) return ERRNO.NOTCAPABLE;
   let needed = 0;
   if (oflags & OFLAGS.CREAT) needed |= RIGHT.PATH_CREATE_FILE;
@@ -106,6 +108,7 @@ function check(
     rights: asked,
     readable: (asked & RIGHT.FD_READ) !== 0,
     writable: writes || (changes && !directory.readOnly && !wantsDirectory),
+    writes,
     flags,
   };
 }
@@ -190,6 +193,10 @@ function openDirectory(
     const errno = errnoOf(error);
     // The host says NOTDIR of links, too.
     return errno === ERRNO.NOTDIR && statHere(walk)?.isSymbolicLink() ? ERRNO.LOOP : errno;
+  }
+  if (request.writes) {
+    closeAnchor(anchor);
+    return ERRNO.ISDIR;
   }
   return {
     kind: 'directory',

@@ -1,8 +1,8 @@
 /** What stands at a path, and when it was used. */
 import { readlinkSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
-import { SIZE, writeFilestat } from '../abi/layout.ts';
 import { RIGHT } from '../abi/rights.ts';
+import type { Snapshot } from '../abi/snapshot.ts';
 import { setTimesOfPath } from '../handle/times.ts';
 import { hostPathOf } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
@@ -12,7 +12,10 @@ import { heldDirectory, heldForChange } from './held.ts';
 import { timesToSet } from './times-to-set.ts';
 import { atPath, follows, statAtEnd } from './walking.ts';
 
-export function pathStatCalls({ memory, handles, clock }: WasiEnvironment): Calls {
+export function pathStatCalls(
+  { memory, handles, clock }: WasiEnvironment,
+  { filestatBytes, writeFilestat }: Snapshot,
+): Calls {
   return {
     /**
      * `path_filestat_get`: what the host knows of what stands at a path.
@@ -36,7 +39,7 @@ export function pathStatCalls({ memory, handles, clock }: WasiEnvironment): Call
     ) => {
       const directory = heldDirectory(handles, fd, RIGHT.PATH_FILESTAT_GET);
       if (typeof directory === 'number') return directory;
-      if (!memory.holds(result, SIZE.FILESTAT)) return ERRNO.FAULT;
+      if (!memory.holds(result, filestatBytes)) return ERRNO.FAULT;
       return atPath(memory, directory, path, length, (walk) => {
         const stats = statAtEnd(walk, follows(lookupflags));
         if (typeof stats === 'number') return stats;

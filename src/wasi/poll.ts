@@ -9,6 +9,7 @@ import { ERRNO, type Errno } from '../abi/errno.ts';
 import { CLOCKID, EVENTRWFLAGS, EVENTTYPE, SUBCLOCKFLAGS } from '../abi/flags.ts';
 import { SIZE, writeEvent } from '../abi/layout.ts';
 import { RIGHT } from '../abi/rights.ts';
+import type { Snapshot } from '../abi/snapshot.ts';
 import type { Handle } from '../handle/handle-table.ts';
 import { fillStdin } from '../handle/stdin.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
@@ -40,13 +41,14 @@ const NOTHING = { error: ERRNO.SUCCESS, nbytes: 0n, flags: 0, untilNs: null, onS
 const HAPPENED: Outlook = { ...NOTHING, happened: true };
 const WAITING: Outlook = { ...NOTHING, happened: false };
 
-export function pollCalls(environment: WasiEnvironment): Calls {
+export function pollCalls(environment: WasiEnvironment, { subscription }: Snapshot): Calls {
   const { memory, handles, clock, pause } = environment;
 
   const lookAtClock = (view: DataView, at: number, startNs: bigint): Outlook => {
-    const id = view.getUint32(at + 16, true);
-    const timeoutNs = view.getBigUint64(at + 24, true);
-    const isAbsolute = (view.getUint16(at + 40, true) & SUBCLOCKFLAGS.ABSTIME) !== 0;
+    const id = view.getUint32(at + subscription.clockId, true);
+    const timeoutNs = view.getBigUint64(at + subscription.timeout, true);
+    const flags = view.getUint16(at + subscription.clockFlags, true);
+    const isAbsolute = (flags & SUBCLOCKFLAGS.ABSTIME) !== 0;
     const now = timeOn(clock, id);
     if (now === null) return { ...HAPPENED, error: ERRNO.INVAL };
     // A span of time is the same on every clock; processor time alone doesn't pass while waiting.
@@ -76,7 +78,7 @@ export function pollCalls(environment: WasiEnvironment): Calls {
     let untilNs: bigint | null = null;
     let onStdin = false;
     for (let index = 0; index < count; index++) {
-      const at = index * SIZE.SUBSCRIPTION;
+      const at = index * subscription.bytes;
       const type = subscriptions.getUint8(at + 8);
       const outlook =
         type === EVENTTYPE.CLOCK
@@ -116,7 +118,7 @@ export function pollCalls(environment: WasiEnvironment): Calls {
     poll_oneoff: (subscriptions: number, out: number, count: number, result: number) => {
       const total = count >>> 0;
       if (total === 0 || total > SUBSCRIPTIONS_MAX) return ERRNO.INVAL;
-      const size = total * SIZE.SUBSCRIPTION;
+      const size = total * subscription.bytes;
       const fits =
         memory.holds(subscriptions, size) &&
         memory.holds(out, total * SIZE.EVENT) &&
@@ -126,7 +128,7 @@ export function pollCalls(environment: WasiEnvironment): Calls {
       // Events may be written over the subscriptions, which are looked at more than once.
       const copy = new DataView(memory.bytes.slice(from, from + size).buffer);
       for (let index = 0; index < total; index++) {
-        const type = copy.getUint8(index * SIZE.SUBSCRIPTION + 8);
+        const type = copy.getUint8(index * subscription.bytes + 8);
         if (type > EVENTTYPE.FD_WRITE) return ERRNO.INVAL;
       }
       const startNs = startedAt(environment);

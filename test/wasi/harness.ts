@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OFLAGS } from '../../src/abi/flags.ts';
 import { GuestMemory } from '../../src/abi/guest-memory.ts';
-import { RIGHTS_ALL } from '../../src/abi/rights.ts';
+import { RIGHT, RIGHTS_ALL } from '../../src/abi/rights.ts';
 import type { CborValue } from '../../src/cbor/cbor.ts';
 import type {
   CapturedResources,
@@ -154,7 +155,10 @@ export function guestOf(host: Host, resources: GuestResources, progress: CborVal
     u32: (at = AT.result) => memory.view.getUint32(at, true),
     u64: (at = AT.result) => memory.view.getBigUint64(at, true),
     open: (path, options = {}) => {
-      const { fd = 3, oflags = 0, rights = RIGHTS_ALL, flags = 0, follow = false } = options;
+      const { fd = 3, oflags = 0, flags = 0, follow = false } = options;
+      // A directory is not opened for writing.
+      const all = oflags & OFLAGS.DIRECTORY ? RIGHTS_ALL & ~RIGHT.FD_WRITE : RIGHTS_ALL;
+      const { rights = all } = options;
       const length = put(AT.path, path);
       const errno = calls['path_open']!(
         fd,
