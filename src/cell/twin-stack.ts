@@ -78,14 +78,16 @@ export class TwinStack {
       this.#twins.clear();
       for (const place of places) missing.add(place);
     }
-    for (const place of missing) {
-      this.#twins.set(place, this.#makeTwin(Math.floor(place / SITES_MAX), place % SITES_MAX));
-    }
+    if (missing.size > 0) this.#makeTwins([...missing]);
     return places.map((place) => this.#twins.get(place)!);
   }
 
-  #makeTwin(func: number, site: number): Twin {
-    const { bytes, functions } = this.#maker.make({ func, site });
+  #makeTwins(keys: readonly number[]): void {
+    const places = keys.map((key) => ({
+      func: Math.floor(key / SITES_MAX),
+      site: key % SITES_MAX,
+    }));
+    const { bytes, functions } = this.#maker.make(places, 'twins');
     const { exports } = new engine.Instance(new engine.Module(bytes), {
       m: this.#exports.shared,
       h: {
@@ -102,12 +104,14 @@ export class TwinStack {
         ]),
       ),
     });
-    const slot = this.#twins.size * 2;
-    const needed = slot + 2 - Number(this.#table.length);
+    const needed = (this.#twins.size + keys.length) * 2 - Number(this.#table.length);
     if (needed > 0) this.#table.grow(needed);
-    this.#table.set(slot, exports['twin'] as WasmFunction);
-    this.#table.set(slot + 1, exports['complete'] as WasmFunction);
-    return { run: exports['twin'] as () => unknown, slot };
+    for (const [index, key] of keys.entries()) {
+      const slot = this.#twins.size * 2;
+      this.#table.set(slot, exports[`t${index}`] as WasmFunction);
+      this.#table.set(slot + 1, exports[`c${index}`] as WasmFunction);
+      this.#twins.set(key, { run: exports[`t${index}`] as () => unknown, slot });
+    }
   }
 
   /** Slot of the next frame inside; of the completion of the innermost one's call beyond it. */

@@ -47,11 +47,12 @@ import { savedLocals, writeFrame, writeLocals } from './captured-locals.ts';
 import { skipDead } from './dead-code.ts';
 import { LOCALS, writeLoads } from './frame-code.ts';
 import { type FunctionScanner, SITE_ENTRY, SITE_LOOP, type SiteSnapshot } from './function-scan.ts';
+import { GrowingU32 } from './growing-array.ts';
 import { FUNCTION, type Layout } from './layout.ts';
 import { type ModuleFacts, skipLocals } from './module-facts.ts';
 import * as kind from './op-class.ts';
 import { helperKey, isCaptured, type ModulePlan } from './plan.ts';
-import { CHUNK, writeCounter, writePoll, writeRefund, writeSite } from './poll-code.ts';
+import { CHUNK, openPoll, writeCounter, writeRefund, writeSite } from './poll-code.ts';
 
 interface OpenLabel {
   /** Number of the label among those open in the output; for a strip-mined loop, the inner one's. */
@@ -101,6 +102,9 @@ export class BodyEmitter {
   #spill = 0;
   /** Offsets in the output of branches that are hardly ever taken, of the body written last. */
   readonly coldBranches: number[] = [];
+  /** Where the calls of sites stand in the output, ascending, and which sites they are; of the same body. */
+  readonly siteCallAt = new GrowingU32(256);
+  readonly siteCalled = new GrowingU32(256);
 
   constructor(
     facts: ModuleFacts,
@@ -178,6 +182,7 @@ export class BodyEmitter {
     this.#pushSpills(site.stack, height, site.stack.length);
     writeSite(out, scan, site.site);
     this.#call(target.next);
+    this.#markSite(site.site);
     out.u8(OP.call_indirect);
     out.u32(target.resultType(site.results));
     out.u32(target.twins);
@@ -204,6 +209,8 @@ export class BodyEmitter {
     this.#deadTo = -1;
     this.#end = this.#facts.module.bodyEnd[func - this.#facts.importedFunctions]!;
     this.coldBranches.length = 0;
+    this.siteCallAt.length = 0;
+    this.siteCalled.length = 0;
   }
 
   /** Sets the cursors to site number `site`, and to the events and values pushed from `offset` on. */
@@ -517,14 +524,22 @@ export class BodyEmitter {
   // — polls, sites, spills —
 
   #poll(site: number, mined: boolean): void {
-    const poll = this.#mapFunction(this.#layout.firstFunction + FUNCTION.poll);
-    const cold = writePoll(this.#out, this.#scan, this.#layout, { site, mined, poll });
-    this.coldBranches.push(cold);
+    this.coldBranches.push(openPoll(this.#out, this.#scan, this.#layout, { site, mined }));
+    this.#markSite(site);
+    this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.poll));
+    this.#out.u8(OP.end);
   }
 
   #setSite(start: number): void {
     this.#flush(start);
-    writeSite(this.#out, this.#scan, this.#site++);
+    writeSite(this.#out, this.#scan, this.#site);
+    this.#markSite(this.#site++);
+  }
+
+  /** The next instruction in the output is the call of that site. */
+  #markSite(site: number): void {
+    this.siteCallAt.push(this.#out.length);
+    this.siteCalled.push(site);
   }
 
   /** Keeps the values pushed up to `offset` that a site needs; they stay on the stack. */

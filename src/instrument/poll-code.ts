@@ -30,14 +30,15 @@ export function writeCounter(out: ByteWriter, scan: FunctionScanner, value: numb
 }
 
 /**
- * Writes a poll; returns where the `if` stands that is hardly ever taken. `mined`: it charges the
- * iterations that the counter says were made. `poll`: index of the function that asks the host.
+ * Writes a poll up to the call of the function that asks the host, which the caller writes, and the `end`
+ * behind it. Returns where the `if` stands that is hardly ever taken. `mined`: it charges the iterations
+ * that the counter says were made.
  */
-export function writePoll(
+export function openPoll(
   out: ByteWriter,
   scan: FunctionScanner,
   layout: Layout,
-  { site, mined, poll }: { readonly site: number; readonly mined: boolean; readonly poll: number },
+  { site, mined }: { readonly site: number; readonly mined: boolean },
 ): number {
   const fuel = layout.firstGlobal + GLOBAL.fuel;
   out.u8(OP.global_get);
@@ -63,9 +64,6 @@ export function writePoll(
   out.u8(OP.if);
   out.u8(EMPTY_BLOCK);
   writeSite(out, scan, site);
-  out.u8(OP.call);
-  out.u32(poll);
-  out.u8(OP.end);
   return cold;
 }
 

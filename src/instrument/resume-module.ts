@@ -1,9 +1,10 @@
 /**
- * The module that puts one frame of a captured stack back: a twin for one place, a function and a site.
+ * The module that puts frames of a captured stack back: a twin for each of its places, a function and a
+ * site.
  *
  * It imports everything that guest code may name, in the guest's own order, so that bodies can be copied:
  * memories, tables, globals and the tag have the same indices as in the instrumented module, and types
- * too. Only functions have others; they are imported as far as the twin calls them.
+ * too. Only functions have others; they are imported as far as the twins call them.
  *
  * Twins call each other through a table that the host fills, because which frame comes next is the host's
  * to say: a function that stands on the stack ten thousand times needs one twin, and one that is captured
@@ -17,43 +18,48 @@
  *
  * | export | what |
  * |---|---|
- * | `twin` | `[] → results of the function`: puts the frame up, calls `twins[next()]`, goes on |
- * | `complete` | the host's function as a wasm function, `[] → results of the site`: ends the chain |
+ * | `t0` … | by place, `[] → results of the function`: puts the frame up, calls `twins[next()]`, goes on |
+ * | `c0` … | by place, the host's function as a wasm function, `[] → results of the site`: ends the chain |
  */
 import { HostError } from '../fault/host-error.ts';
-import { BRANCH_HINT_SECTION, encodeBranchHints } from '../wasm/branch-hints.ts';
+import {
+  BRANCH_HINT_SECTION,
+  encodeBranchHints,
+  type FunctionBranchHints,
+} from '../wasm/branch-hints.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
 import { readU32At, skipLeb } from '../wasm/leb.ts';
 import { BODY_BYTES_MAX } from '../wasm/limits.ts';
 import { SECTION, type SectionId } from '../wasm/section-id.ts';
 import { FUNCREF, I32, I64 } from '../wasm/value-type.ts';
-import { writeNewModule } from '../wasm/writer.ts';
+import { type ModuleEdits, writeNewModule } from '../wasm/writer.ts';
 import { BodyEmitter, type TwinTarget } from './body-emitter.ts';
 import { FunctionScanner } from './function-scan.ts';
 import { BASE_TYPE, type FuncType, GLOBAL, type Layout } from './layout.ts';
 import type { ModuleFacts } from './module-facts.ts';
 import type { ModulePlan } from './plan.ts';
-
-/** A function and the number of a site in it. */
-export interface Place {
-  readonly func: number;
-  readonly site: number;
-}
+import { type Place, SitePositions } from './site-positions.ts';
 
 export interface ResumeModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Functions of the guest's module to import as `f`, by index. */
   readonly functions: readonly number[];
+  /** In the order of the exports. */
+  readonly places: readonly Place[];
+  /** In these bytes. */
+  readonly sites: SitePositions;
 }
 
-/** Host functions come first among the functions. */
-const HOST = { word: 0, ref: 1, next: 2, complete: 3 } as const;
-const FIRST_GUEST_FUNCTION = 4;
+/** Functions of the host come first, the guest's behind them, then a completion for each place. */
+const HOST = { word: 0, ref: 1, next: 2 } as const;
+const FIRST_GUEST_FUNCTION = 3;
+/** Subsection of the name section. */
+const MODULE_NAME = 0;
 
 /**
  * Makes twins of the functions of one guest's module.
  *
- * The caller has checked with `siteCount` that the place exists.
+ * The caller has checked with `siteCount` that the places exist.
  */
 export class ResumeModuleMaker {
   readonly #facts: ModuleFacts;
@@ -69,13 +75,51 @@ export class ResumeModuleMaker {
     this.#emitter = new BodyEmitter(facts, plan, layout, this.#scan, this.#body);
   }
 
-  /** ERR_NOT_CAPTURABLE: the twin would be larger than the engine takes. */
-  make({ func, site }: Place): ResumeModule {
-    const facts = this.#facts;
-    const layout = this.#layout;
-    const types = new ExtraTypes(layout.firstType + layout.types.length);
+  /**
+   * A module called `name` with a twin for each of `places`.
+   *
+   * ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
+   */
+  make(places: readonly Place[], name: string): ResumeModule {
+    const types = new ExtraTypes(this.#layout.firstType + this.#layout.types.length);
     const imported = new Map<number, number>();
-    const target: TwinTarget = {
+    const target = this.#target(types, imported);
+    const code = new ByteWriter(65_536);
+    code.u32(places.length);
+    const sites = new SitePositions();
+    const twins = places.map((place) => this.#writeTwin(place, target, code, sites));
+    const functions = [...imported.keys()];
+    const completes = twins.map(({ results }) => types.of(results));
+    const twinTypes = places.map(({ func }) => types.of(this.#resultsOf(func)));
+    const first = FIRST_GUEST_FUNCTION + functions.length + places.length;
+    const hints = twins
+      .map(({ cold }, index) => ({
+        functionIndex: first + index,
+        offsets: cold,
+        likely: new Uint8Array(cold.length),
+      }))
+      .filter(({ offsets }) => offsets.length > 0);
+    const sections = new Map<SectionId, Uint8Array | readonly Uint8Array[]>([
+      [SECTION.type, this.#types(types)],
+      [SECTION.import, this.#imports(functions, completes)],
+      [SECTION.function, listOf(twinTypes)],
+      [SECTION.export, exportsOf(places.length, first)],
+      [SECTION.code, code.view()],
+    ]);
+    const bytes = writeNewModule({ sections, addCustom: customSections(name, hints) });
+    // The code section is the last one.
+    sites.base = bytes.length - code.length;
+    return { bytes, functions, places, sites };
+  }
+
+  /** How many sites a function has; 0 when it can't stand on a captured stack. */
+  siteCount(func: number): number {
+    this.#scan.scan(func);
+    return this.#scan.siteAt.length;
+  }
+
+  #target(types: ExtraTypes, imported: Map<number, number>): TwinTarget {
+    return {
       mapFunction: (callee) => {
         let index = imported.get(callee);
         if (index === undefined) {
@@ -87,45 +131,31 @@ export class ResumeModuleMaker {
       word: HOST.word,
       ref: HOST.ref,
       next: HOST.next,
-      twins: layout.table + 1,
+      twins: this.#layout.table + 1,
       resultType: (results) => types.of(results),
     };
+  }
+
+  #writeTwin(
+    { func, site }: Place,
+    target: TwinTarget,
+    code: ByteWriter,
+    sites: SitePositions,
+  ): { readonly results: Uint8Array; readonly cold: readonly number[] } {
+    const body = this.#body;
     this.#scan.scan(func, site);
     const snapshot = this.#scan.snapshot!;
-    const completeType = types.of(snapshot.results);
-    const twinType = types.of(facts.typeResults[facts.functionType[func]!]!);
-    const body = this.#body;
     body.clear();
     this.#emitter.twin(snapshot, target);
     if (body.length > BODY_BYTES_MAX) throw tooLarge(func);
-    const functions = [...imported.keys()];
-    const twin = FIRST_GUEST_FUNCTION + functions.length;
-    const code = new ByteWriter(body.length + 16);
-    code.u32(1);
     code.u32(body.length);
+    sites.add(func, code.length, this.#emitter);
     code.bytes(body.view());
-    const sections = new Map<SectionId, Uint8Array | readonly Uint8Array[]>([
-      [SECTION.type, this.#types(types)],
-      [SECTION.import, this.#imports(functions, completeType)],
-      [SECTION.function, Uint8Array.of(1, ...leb(twinType))],
-      [SECTION.export, exportsOf(twin)],
-      [SECTION.code, code.view()],
-    ]);
-    const offsets = this.#emitter.coldBranches;
-    const hints = encodeBranchHints([
-      { functionIndex: twin, offsets, likely: new Uint8Array(offsets.length) },
-    ]);
-    const addCustom =
-      offsets.length === 0
-        ? []
-        : [{ name: BRANCH_HINT_SECTION, content: hints, before: SECTION.code }];
-    return { bytes: writeNewModule({ sections, addCustom }), functions };
+    return { results: snapshot.results, cold: [...this.#emitter.coldBranches] };
   }
 
-  /** How many sites a function has; 0 when it can't stand on a captured stack. */
-  siteCount(func: number): number {
-    this.#scan.scan(func);
-    return this.#scan.siteAt.length;
+  #resultsOf(func: number): Uint8Array {
+    return this.#facts.typeResults[this.#facts.functionType[func]!]!;
   }
 
   #types(extra: ExtraTypes): readonly Uint8Array[] {
@@ -150,7 +180,7 @@ export class ResumeModuleMaker {
     return [head.finish(), entries, tail.finish()];
   }
 
-  #imports(functions: readonly number[], completeType: number): Uint8Array {
+  #imports(functions: readonly number[], completes: readonly number[]): Uint8Array {
     const facts = this.#facts;
     const layout = this.#layout;
     const out = new ByteWriter();
@@ -198,8 +228,8 @@ export class ResumeModuleMaker {
     func('h', 'word', layout.firstType + BASE_TYPE.word);
     func('h', 'ref', layout.firstType + BASE_TYPE.ref);
     func('h', 'next', layout.firstType + BASE_TYPE.word);
-    func('h', 'complete', completeType);
     for (const index of functions) func('f', String(index), functionType(facts, layout, index));
+    for (const type of completes) func('h', 'complete', type);
     const head = new ByteWriter();
     head.u32(count);
     head.bytes(out.view());
@@ -235,22 +265,41 @@ class ExtraTypes {
   }
 }
 
-function leb(value: number): Uint8Array {
+function listOf(values: readonly number[]): Uint8Array {
   const out = new ByteWriter();
-  out.u32(value);
+  out.u32(values.length);
+  for (const value of values) out.u32(value);
   return out.finish();
 }
 
-function exportsOf(twin: number): Uint8Array {
+function exportsOf(places: number, firstTwin: number): Uint8Array {
   const out = new ByteWriter();
-  out.u32(2);
-  out.name('twin');
-  out.u8(0);
-  out.u32(twin);
-  out.name('complete');
-  out.u8(0);
-  out.u32(HOST.complete);
+  out.u32(places * 2);
+  for (let place = 0; place < places; place++) {
+    out.name(`t${place}`);
+    out.u8(0);
+    out.u32(firstTwin + place);
+    out.name(`c${place}`);
+    out.u8(0);
+    out.u32(firstTwin - places + place);
+  }
   return out.finish();
+}
+
+function customSections(
+  name: string,
+  hints: readonly FunctionBranchHints[],
+): NonNullable<ModuleEdits['addCustom']> {
+  const names = new ByteWriter();
+  const module = new ByteWriter();
+  module.name(name);
+  names.u8(MODULE_NAME);
+  names.u32(module.length);
+  names.bytes(module.view());
+  const added = [{ name: 'name', content: names.finish(), before: SECTION.code }];
+  if (hints.length === 0) return added;
+  const content = encodeBranchHints(hints);
+  return [...added, { name: BRANCH_HINT_SECTION, content, before: SECTION.code }];
 }
 
 function tooLarge(func: number): HostError {
