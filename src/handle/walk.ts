@@ -34,6 +34,8 @@ export interface Walk {
   name: string;
   /** The path ended in `/`, `.` or `..`: only a directory will do. */
   needsDirectory: boolean;
+  /** The path ended in `..`: what it names is not empty. */
+  endsAbove: boolean;
   links: number;
   steps: number;
 }
@@ -47,6 +49,7 @@ export function startWalk(base: Anchor, path: string): Walk | Errno {
     pending: [],
     name: '.',
     needsDirectory: false,
+    endsAbove: false,
     links: 0,
     steps: 0,
   };
@@ -105,9 +108,15 @@ function linkTarget(walk: Walk): string | Errno {
 function take(walk: Walk, path: string): Errno {
   if (path.startsWith('/')) return ERRNO.NOTCAPABLE;
   const parts = path.split('/');
-  const last = parts.at(-1);
-  if (last === '' || last === '.' || last === '..') walk.needsDirectory = true;
-  for (const part of parts.reverse()) {
+  let last = parts.length - 1;
+  while (parts[last] === '') last -= 1;
+  const ending = parts[last];
+  if (last < parts.length - 1 || ending === '.' || ending === '..') walk.needsDirectory = true;
+  walk.endsAbove = ending === '..';
+  // A `.` at the end is a name of its own: what comes before it is entered.
+  if (ending === '.') walk.pending.push('.');
+  for (let index = last; index >= 0; index--) {
+    const part = parts[index]!;
     if (part !== '' && part !== '.') walk.pending.push(part);
   }
   return walk.pending.length > STEPS_MAX ? ERRNO.NAMETOOLONG : ERRNO.SUCCESS;
@@ -121,6 +130,7 @@ function advance(walk: Walk): Errno {
       walk.name = '.';
       return ERRNO.SUCCESS;
     }
+    if (part === '.') continue;
     walk.steps += 1;
     if (walk.steps > STEPS_MAX) return ERRNO.NAMETOOLONG;
     if (part === '..') {
@@ -151,9 +161,10 @@ function enter(walk: Walk): Errno {
   const target = linkTarget(walk);
   // No link: a file in the middle of a path.
   if (typeof target !== 'string') return target === ERRNO.INVAL ? ERRNO.NOTDIR : target;
-  const { needsDirectory } = walk;
+  const { needsDirectory, endsAbove } = walk;
   const errno = take(walk, target);
   // How the target is written says nothing about the last component.
   walk.needsDirectory = needsDirectory;
+  walk.endsAbove = endsAbove;
   return errno;
 }

@@ -48,7 +48,7 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
      *
      * - BADF: `fd` is not open. NOTDIR: it or what the path names is no directory. ROFS: read-only.
      * - FAULT: the path isn't within memory.
-     * - INVAL: the path names `fd` itself or ends in `.` or `..`. NOTEMPTY: it is not empty.
+     * - INVAL: the path ends in `.`. NOTEMPTY: it is not empty, or the path ends in `..`.
      * - NOTCAPABLE: the path leads out of `fd`, or the right PATH_REMOVE_DIRECTORY is missing.
      * - NOENT, ACCES, BUSY, LOOP, NAMETOOLONG, ILSEQ: as the host says.
      *
@@ -56,7 +56,7 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
      */
     path_remove_directory: (fd: number, path: number, length: number) =>
       changeAt(fd, RIGHT.PATH_REMOVE_DIRECTORY, path, length, (walk) => {
-        if (walk.name === '.') return ERRNO.INVAL;
+        if (walk.name === '.') return walk.endsAbove ? ERRNO.NOTEMPTY : ERRNO.INVAL;
         rmdirSync(hostPathOf(walk));
         return ERRNO.SUCCESS;
       }),
@@ -144,10 +144,10 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
       changeAt(fd, RIGHT.PATH_LINK_SOURCE, path, length, (from) => {
         const stats = statAtEnd(from, follows(lookupflags));
         if (typeof stats === 'number') return stats;
-        if (stats.isDirectory()) return ERRNO.PERM;
         return changeAt(newFd, RIGHT.PATH_LINK_TARGET, newPath, newLength, (to) => {
           const errno = checkNewName(to);
           if (errno !== ERRNO.SUCCESS) return errno;
+          if (stats.isDirectory()) return statHere(to) === null ? ERRNO.PERM : ERRNO.EXIST;
           linkSync(hostPathOf(from), hostPathOf(to));
           return ERRNO.SUCCESS;
         });

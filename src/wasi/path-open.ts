@@ -45,7 +45,7 @@ export function pathOpenCalls({ memory, handles }: WasiEnvironment): Calls {
      * - NOTCAPABLE: the path leads out of `fd`, or `fd` doesn't have a right that this needs.
      * - ROFS: `fd` is read-only, and this would write, create or cut.
      * - MFILE: too many handles are open. LOOP: a link at the end, not followed; or too many links.
-     * - ISDIR: a directory is there, and writing was asked for.
+     * - ISDIR: a directory is there, and this would write, create or cut.
      * - NOENT, EXIST, ACCES, NAMETOOLONG, NOSPC: as the host says.
      * - NXIO: neither a file nor a directory: pipes, devices and sockets can't be opened.
      *
@@ -122,7 +122,9 @@ function open(
   for (;;) {
     const found = openHere(directory, request, walk);
     if (found !== ERRNO.LOOP) return found;
-    if (!request.follow && !walk.needsDirectory) return ERRNO.LOOP;
+    if (!request.follow && !walk.needsDirectory) {
+      return request.oflags & OFLAGS.DIRECTORY ? ERRNO.NOTDIR : ERRNO.LOOP;
+    }
     const errno = followLink(walk);
     // INVAL: somebody put something else there meanwhile; try again.
     if (errno !== ERRNO.SUCCESS && errno !== ERRNO.INVAL) return errno;
@@ -138,7 +140,8 @@ function openHere(
   const { oflags } = request;
   if (oflags & OFLAGS.DIRECTORY) return openDirectory(directory, request, walk);
   if (walk.needsDirectory || walk.name === '.') {
-    return oflags & OFLAGS.CREAT ? ERRNO.ISDIR : openDirectory(directory, request, walk);
+    if ((oflags & OFLAGS.CREAT) === 0) return openDirectory(directory, request, walk);
+    return walk.name === '.' && oflags & OFLAGS.EXCL ? ERRNO.EXIST : ERRNO.ISDIR;
   }
   const access = openFlags(request);
   let created = 0;
@@ -194,7 +197,7 @@ function openDirectory(
     // The host says NOTDIR of links, too.
     return errno === ERRNO.NOTDIR && statHere(walk)?.isSymbolicLink() ? ERRNO.LOOP : errno;
   }
-  if (request.writes) {
+  if (request.writes || request.oflags & OFLAGS.TRUNC) {
     closeAnchor(anchor);
     return ERRNO.ISDIR;
   }

@@ -55,14 +55,15 @@ export function statHere(walk: Walk): BigIntStats | null {
 }
 
 /**
- * For a name that is to be made: why a path that ends in `/` won't do, or SUCCESS. As Linux has it:
- * NOENT where there is nothing, EXIST where there is a directory, NOTDIR where there is anything else.
+ * For a name that is to be made: why a path that ends in `/` won't do, or SUCCESS. NOENT where there is
+ * nothing, NOTDIR where there is a file, EXIST where there is anything else. Linux says EXIST of files,
+ * too, in some versions; other hosts of WASI say NOTDIR.
  */
 export function checkNewName(walk: Walk): Errno {
   if (!walk.needsDirectory) return ERRNO.SUCCESS;
   const stats = statHere(walk);
   if (stats === null) return ERRNO.NOENT;
-  return stats.isDirectory() ? ERRNO.EXIST : ERRNO.NOTDIR;
+  return stats.isFile() ? ERRNO.NOTDIR : ERRNO.EXIST;
 }
 
 /** Whether `lookupflags` say to follow a link at the end of a path. */
