@@ -3,8 +3,9 @@
  * exit status, same memory, same fuel, same number of calls.
  *
  * Each guest is captured at 100 random safepoints, and goes on after each; each of the checkpoints is
- * then restored to the guest's end in a process that did not make it. Some are restored by the command
- * itself, in a new cell; all of them with STASIS_NIGHTLY=1. `STASIS_SEED` repeats the same safepoints.
+ * then restored to the guest's end in a cell of its own: a new process for each. Some are restored by the
+ * command besides, in a new host and a new cell; all of them with STASIS_NIGHTLY=1, and where the guest
+ * reads input. `STASIS_SEED` repeats the same safepoints.
  */
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -30,7 +31,7 @@ const CHAIN_LINKS = 3;
 
 const scratch = scratchDirectory();
 const chance = newChance();
-const done = { guests: 0, safepoints: 0, restored: 0, byCommand: 0, chains: 0 };
+const done = { guests: 0, safepoints: 0, cells: 0, byCommand: 0, chains: 0, digests: 0 };
 
 interface Part {
   readonly stdout: Buffer;
@@ -65,9 +66,31 @@ function expectEnd(
   // A guest that got another answer has other things in its memory, and printed another word.
   if (guest.printsAnswers || !decided) return;
   expect(fuel).toBe(made.report.fuel);
-  if (!guest.readsHost) expect(memoryDigest).toBe(made.report.memoryDigest);
+  if (guest.readsHost) return;
+  expect(memoryDigest).toMatch(/^[0-9a-f]{64}$/);
+  expect(memoryDigest).toBe(made.report.memoryDigest);
+  done.digests += 1;
 }
 
+/** Each in a cell of its own. */
+async function inCells(job: CapturedJob): Promise<void> {
+  const restored = await restoreMany(job, job.checkpoints);
+  expect(restored).toHaveLength(job.checkpoints.length);
+  for (const [at, { id, outcome, stdout, stderr }] of restored.entries()) {
+    const point = job.checkpoints[at]!;
+    expect(id).toBe(point.id);
+    expect(outcome.ending).toEqual({ kind: 'exit', code: 0 });
+    const after = {
+      stdout: Buffer.from(stdout, 'base64'),
+      stderr: Buffer.from(stderr, 'base64'),
+    };
+    expectWhole(job, [point, after]);
+    expectEnd(job, point, outcome);
+  }
+  done.cells += restored.length;
+}
+
+/** In a host and a cell of its own. */
 async function byCommand(job: CapturedJob, point: Captured): Promise<void> {
   const run = await restoreCase(job, point);
   expect(run.report.ending).toEqual({ kind: 'exit', code: 0 });
@@ -121,34 +144,22 @@ async function comesBack(guest: GuestCase): Promise<void> {
   expectWhole(job, [made]);
   if (!guest.readsHost) expectEnd(job, { decided: !guest.drawsRandom }, reference.report);
 
-  const restored = await restoreMany(job, checkpoints);
-  expect(restored).toHaveLength(checkpoints.length);
-  for (const [at, { run }] of restored.entries()) {
-    const after = {
-      stdout: Buffer.from(run.stdout, 'base64'),
-      stderr: Buffer.from(run.stderr, 'base64'),
-    };
-    expectWhole(job, [checkpoints[at]!, after]);
-    expect(run.ending).toEqual({ kind: 'exit', code: 0 });
-    expectEnd(job, checkpoints[at]!, run);
-  }
-
-  const chosen = pick(chance, checkpoints, BY_COMMAND);
+  if (guest.lines === null) await inCells(job);
+  const chosen = guest.lines === null ? pick(chance, checkpoints, BY_COMMAND) : checkpoints;
   for (const point of chosen) await byCommand(job, point);
   const firsts = pick(chance, checkpoints, CHAINS);
   for (const point of firsts) await chain(job, point);
 
   done.guests += 1;
   done.safepoints += new Set(checkpoints.map(({ fuel, calls }) => `${fuel} ${calls}`)).size;
-  done.restored += restored.length;
   done.byCommand += chosen.length;
   done.chains += firsts.length;
 }
 
 function report(): void {
   process.stdout.write(
-    `anywhere: ${done.guests} guests, ${done.safepoints} safepoints, ${done.restored} restored in ` +
-      `another process, ${done.byCommand} by the command in a new cell, ${done.chains} chains, ` +
-      `seed ${chance.seed}\n`,
+    `anywhere: ${done.guests} guests, ${done.safepoints} safepoints, ${done.cells} restored in a new ` +
+      `cell each, ${done.byCommand} by the command in a new host and cell, ${done.chains} chains, ` +
+      `${done.digests} memory digests compared, seed ${chance.seed}\n`,
   );
 }

@@ -14,9 +14,15 @@ import { feedInStep, type GuestCase, type InputSoFar } from './guest-cases.ts';
 import { openState } from './open-state.ts';
 import type { Chance } from './random-source.ts';
 import type { ManyRestores, OneRestore } from './restore-many.ts';
-import { readStreams } from './restored-run.ts';
 import { randomSafepoints, triggerOptions } from './safepoints.ts';
-import { type CommandResult, type ReportedRun, reported, type Stasis } from './stasis-command.ts';
+import {
+  type CommandResult,
+  type ReportedRun,
+  ROOT,
+  reported,
+  type Stasis,
+} from './stasis-command.ts';
+import { readStreams } from './streams.ts';
 
 /** A checkpoint, and where in its run it stands. */
 export interface Captured {
@@ -174,19 +180,20 @@ export async function newestCaptured(job: CapturedJob, from: Captured): Promise<
   return capturedAt(job.guest, { ...image, stdout, stderr }, job.callsOf);
 }
 
-/** Restores all of them, in one new process, each to the guest's end. In their order. */
+/**
+ * Restores all of them, each in a new cell, to the guest's end. In their order. Not for a guest that
+ * reads: its input would be nobody's.
+ */
 export async function restoreMany(
   { stasis, guest }: CapturedJob,
   checkpoints: readonly Captured[],
 ): Promise<OneRestore[]> {
+  assert.equal(guest.lines, null);
   const order: ManyRestores = {
     home: stasis.home,
+    cellCommand: join(ROOT, 'dist', 'host', 'cell-command.js'),
     logFile: join(stasis.home, '..', `log-${guest.name}`),
-    checkpoints: checkpoints.map(({ id, input, files }) => ({
-      id,
-      lines: (guest.lines ?? []).slice(input.taken),
-      files,
-    })),
+    checkpoints: checkpoints.map(({ id, files }) => ({ id, files })),
   };
   const program = fileURLToPath(new URL('./restore-many.ts', import.meta.url));
   const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Trigger } from '../../src/cell/protocol.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
 import { decodeImageHead } from '../../src/image/head.ts';
-import { runHere, startOf } from './restored-run.ts';
+import { runHere, startOf } from './guest-thread.ts';
 import type { Safepoint } from './safepoints.ts';
 
 /** Base64 by name; directories are left out. */
@@ -36,13 +36,10 @@ export async function filesAt(
   await runHere(
     { ...startOf({ ...request, preopens }), triggers },
     [readFileSync(request.modulePath)],
-    {
-      lines: [],
-      // The guest stands still until this returns.
-      onMessage: (message) => {
-        if (message.type !== 'image') return;
-        found.set(placeWord(decodeImageHead(message.head).counters), readFiles(scratch));
-      },
+    // The guest stands still until this returns.
+    (message) => {
+      if (message.type !== 'image') return;
+      found.set(placeWord(decodeImageHead(message.head).counters), readFiles(scratch));
     },
   );
   rmSync(scratch, { recursive: true });
