@@ -354,6 +354,7 @@ function grantsOf(world: GuestWorld, start: StartMessage, stdin: SharedStdin): G
     createOutputSink({ stream, logFd, inherit, nowNs: () => world.clock.realtimeNs() });
   return {
     preopens: start.preopens,
+    ...(start.keeping === null ? {} : { keeping: start.keeping }),
     stdin,
     stdout: sink(1),
     stderr: sink(2),

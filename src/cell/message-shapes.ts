@@ -22,7 +22,8 @@ import {
   variantOf,
   wideInteger,
 } from '../cbor/shape.ts';
-import type { CellMessage, Ending, HostMessage, Trigger } from './protocol.ts';
+import { FILE_POLICIES } from '../handle/file-policy.ts';
+import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
 const U32_MAX = 0xffff_ffff;
@@ -44,13 +45,23 @@ const trigger: Shape<Trigger> = (value) => {
     : mapOf({ call: wide, stop: boolean })(value);
 };
 
+const directory = { hostPath: text(), guestPath: text(), readOnly: boolean };
+
+const preopen: Shape<Preopen> = (value) => {
+  const hasPolicy = typeof value === 'object' && value !== null && 'policy' in value;
+  return hasPolicy
+    ? mapOf({ ...directory, policy: oneOf(...FILE_POLICIES) })(value)
+    : mapOf(directory)(value);
+};
+
 const hostMessage: Shape<HostMessage> = variantOf('type', {
   start: mapOf({
     type: oneOf('start'),
     cached: boolean,
     args: arrayOf(text()),
     env: arrayOf(text()),
-    preopens: arrayOf(mapOf({ hostPath: text(), guestPath: text(), readOnly: boolean })),
+    preopens: arrayOf(preopen),
+    keeping: nullable(mapOf({ directory: text(), carryBytesMax: count })),
     limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,

@@ -15,6 +15,7 @@
  * 2. The host's `start` is the first message and comes once.
  */
 import type { CborValue } from '../cbor/cbor.ts';
+import type { FilePolicy } from '../handle/file-policy.ts';
 
 /**
  * Host → cell, once. Attachments: the guest's module; with `cached`, the instrumented module and its plan;
@@ -28,6 +29,8 @@ export interface StartMessage {
   /** `K=V` each. */
   readonly env: readonly string[];
   readonly preopens: readonly Preopen[];
+  /** null without directories. */
+  readonly keeping: FileKeeping | null;
   readonly limits: Limits;
   /** Exported function to call instead of `_start`. */
   readonly invoke: string | null;
@@ -48,6 +51,14 @@ export interface Preopen {
   readonly hostPath: string;
   readonly guestPath: string;
   readonly readOnly: boolean;
+  /** What checkpoints mean for what lies below it; absent: `reopen`. */
+  readonly policy?: FilePolicy;
+}
+
+/** Where and how much the cell keeps of files for checkpoints: see `handle/grants.ts`. */
+export interface FileKeeping {
+  readonly directory: string;
+  readonly carryBytesMax: number;
 }
 
 export interface Limits {

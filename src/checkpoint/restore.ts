@@ -34,6 +34,7 @@ export type RestoreChanges = Partial<
     | 'fuel'
     | 'memoryPages'
     | 'tableEntries'
+    | 'carryBytesMax'
     | 'timeoutMs'
     | 'checkpointEveryMs'
     | 'keepLog'

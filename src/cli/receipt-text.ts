@@ -14,8 +14,8 @@ export function describeReceipt(receipt: Receipt): string[] {
     `  made         by ${receipt.cause}, in run ${receipt.madeInRun}`,
     ...receipt.checks.map((check, at) => `  ${at === 0 ? 'checked' : '       '}      ${check}`),
     ...directories.map(
-      ({ hostPath, guestPath, readOnly }) =>
-        `  grants       ${visibleText(hostPath)} as ${visibleText(guestPath)}${readOnly ? ', read-only' : ''}`,
+      ({ hostPath, guestPath, readOnly, policy = 'reopen' }) =>
+        `  grants       ${visibleText(hostPath)} as ${visibleText(guestPath)}${readOnly ? ', read-only' : ''}${policy === 'reopen' ? '' : `, ${policy}`}`,
     ),
     `  fuel         ${fuelUsed} used${fuelLimit === null ? '' : ` of ${fuelLimit}`}, ${receipt.hostCalls} calls to the host`,
     `  guest        ${receipt.frames} frames, ${receipt.handles} handles, ${memory} memory`,

@@ -20,7 +20,11 @@ interface RestoreOptions extends SharedOptions {
 export function addRestoreCommand(program: Command, context: CommandContext): void {
   const command = program.command('restore');
   const asBefore = 'what the job had';
-  const gathered = addSharedOptions(command, { memory: asBefore, table: asBefore });
+  const gathered = addSharedOptions(command, {
+    memory: asBefore,
+    table: asBefore,
+    carry: asBefore,
+  });
   command
     .summary('go on from a checkpoint')
     .description(
@@ -70,12 +74,13 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
 }
 
 function readChanges(options: RestoreOptions, { preopens }: GatheredOptions): RestoreChanges {
-  const { fuel, maxMemory, maxTable, timeout, checkpointEvery } = options;
+  const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(fuel === undefined ? {} : { fuel }),
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),
+    ...(carryMax === undefined ? {} : { carryBytesMax: carryMax }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),
     ...(options.log ? {} : { keepLog: false }),

@@ -6,6 +6,12 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
+import {
+  FILE_POLICIES,
+  FILE_POLICY_DEFAULT,
+  type FilePolicy,
+  isFilePolicy,
+} from '../handle/file-policy.ts';
 import type { TriggerOrder } from './job-host.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
 
@@ -13,6 +19,8 @@ const PAGE_BYTES = 65_536;
 /** A 32-bit memory has no more; several memories together are held to the same. */
 const MEMORY_PAGES_MAX = 65_536;
 export const MEMORY_PAGES_DEFAULT = 16_384;
+/** They travel in the image's head, which has to fit a message. */
+const CARRY_BYTES_MAX = 256 * 1024 * 1024;
 const TABLE_ENTRIES_MAX = 10_000_000;
 export const TABLE_ENTRIES_DEFAULT = 1_000_000;
 
@@ -24,6 +32,7 @@ export interface SharedOptions {
   readonly timeout?: number;
   readonly maxMemory?: number;
   readonly maxTable?: number;
+  readonly carryMax?: number;
   readonly rm?: boolean;
   readonly json?: boolean;
   readonly log: boolean;
@@ -38,7 +47,7 @@ export interface GatheredOptions {
 
 export function addSharedOptions(
   command: Command,
-  defaults: { readonly memory: string; readonly table: string },
+  defaults: { readonly memory: string; readonly table: string; readonly carry: string },
 ): GatheredOptions {
   const preopens: Preopen[] = [];
   const triggers: TriggerOrder[] = [];
@@ -50,13 +59,13 @@ export function addSharedOptions(
       named('--checkpoint-every', parseDurationMs),
     )
     .option(
-      '--dir <host::guest>',
-      'grant a directory; HOST alone has the same path in the guest',
+      '--dir <host::guest[::policy]>',
+      'grant a directory; HOST alone has the same path in the guest; POLICY says what checkpoints mean for its files: reopen (default) or refuse',
       (text) => {
         preopens.push(readPreopen(text, false));
       },
     )
-    .option('--dir-ro <host::guest>', 'grant a directory for reading only', (text) => {
+    .option('--dir-ro <host::guest[::policy]>', 'grant a directory for reading only', (text) => {
       preopens.push(readPreopen(text, true));
     })
     .option(
@@ -78,6 +87,11 @@ export function addSharedOptions(
       '--max-table <entries>',
       `table entries that the guest may have (default: ${defaults.table})`,
       named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
+    )
+    .option(
+      '--carry-max <size>',
+      `contents of files that a checkpoint may hold (default: ${defaults.carry})`,
+      named('--carry-max', parseCarryBytes),
     )
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
@@ -124,12 +138,16 @@ function parsePages(text: string): number {
   throw new HostError('ERR_USAGE', 'A guest can have at most 4GiB of memory.');
 }
 
-/** `HOST::GUEST` or `HOST`. A directory that is not there is told when the guest is to start. */
+function parseCarryBytes(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes <= CARRY_BYTES_MAX) return bytes;
+  throw new HostError('ERR_USAGE', 'A checkpoint can hold at most 256MiB of files.');
+}
+
+/** `HOST::GUEST::POLICY`, `HOST::GUEST` or `HOST`. A directory that is not there is told when the guest is to start. */
 function readPreopen(text: string, readOnly: boolean): Preopen {
-  const at = text.indexOf('::');
-  const host = at < 0 ? text : text.slice(0, at);
-  const guestPath = at < 0 ? text : text.slice(at + 2);
-  if (host === '' || guestPath === '' || text.includes('\0')) {
+  const [host = '', guestPath = host, policy = FILE_POLICY_DEFAULT, ...rest] = text.split('::');
+  if (host === '' || guestPath === '' || rest.length > 0 || text.includes('\0')) {
     throw new HostError('ERR_USAGE', `${JSON.stringify(text)} grants no directory.`, {
       hint: 'write --dir HOST::GUEST, such as --dir .::/work',
     });
@@ -139,7 +157,21 @@ function readPreopen(text: string, readOnly: boolean): Preopen {
       hint: 'rename it, or grant the directory above it',
     });
   }
-  return { hostPath: truePath(resolve(host)), guestPath, readOnly };
+  return {
+    hostPath: truePath(resolve(host)),
+    guestPath,
+    readOnly,
+    policy: readPolicy(policy),
+  };
+}
+
+function readPolicy(policy: string): FilePolicy {
+  if (!isFilePolicy(policy)) {
+    throw new HostError('ERR_USAGE', `${JSON.stringify(policy)} is no policy for files.`, {
+      hint: `write --dir HOST::GUEST::POLICY, with one of ${FILE_POLICIES.join(', ')}`,
+    });
+  }
+  return policy;
 }
 
 /** Without symbolic links, as the cell's permissions are judged by the true name. */

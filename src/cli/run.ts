@@ -4,7 +4,7 @@
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { HostError } from '../fault/host-error.ts';
-import type { RunRequest } from '../host/run-request.ts';
+import { CARRY_BYTES_DEFAULT, type RunRequest } from '../host/run-request.ts';
 import type { CommandContext } from './command-context.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
 import {
@@ -22,7 +22,11 @@ interface RunOptions extends SharedOptions {
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program.command('run');
-  const gathered = addSharedOptions(command, { memory: '1GiB', table: '1000000' });
+  const gathered = addSharedOptions(command, {
+    memory: '1GiB',
+    table: '1000000',
+    carry: '64MiB',
+  });
   const env: string[] = [];
   command
     .summary('run a WASI module')
@@ -60,6 +64,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         fuel: options.fuel ?? null,
         memoryPages: options.maxMemory ?? MEMORY_PAGES_DEFAULT,
         tableEntries: options.maxTable ?? TABLE_ENTRIES_DEFAULT,
+        carryBytesMax: options.carryMax ?? CARRY_BYTES_DEFAULT,
         timeoutMs: options.timeout ?? null,
         checkpointEveryMs: options.checkpointEvery ?? null,
         invoke: options.invoke ?? null,

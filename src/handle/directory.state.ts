@@ -28,7 +28,7 @@ import { anchorOf, type DirectoryHandle } from './directory.ts';
 import type { Listing } from './listing.ts';
 import { locate } from './locate.ts';
 import type { Preopen } from './preopens.ts';
-import { changed, grantedPreopen, notCapturable } from './refusals.ts';
+import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
 import { endWalk, place, startWalk, walkedPath } from './walk.ts';
 
 const u64 = wideInteger(0n, 2n ** 64n - 1n);
@@ -61,6 +61,7 @@ export type DirectoryState = ShapeOf<typeof directoryShape>;
 /** Throws HostError ERR_NOT_CAPTURABLE; the directory stays open in any case. */
 export function captureDirectory(directory: DirectoryHandle): DirectoryState {
   const { preopen } = directory;
+  if (directory.path !== '') refuseIfAsked(preopen, directory.path);
   const { fd } = anchorOf(directory);
   const stats = fstatSync(fd, { bigint: true });
   // The granted directory needs no path: wherever it is, the grant finds it.

@@ -6,20 +6,33 @@
  * 2. Opening again creates, cuts and writes nothing: what `path_open` did once is not done again.
  * 3. It is the same file: its inode and, where the host knows it, the time of its birth. Inode numbers
  *    alone are given out again soon after a file is gone.
- * 4. It has grown or is as it was, or at least reaches the offset: what was read before is still there.
+ * 4. It is as long as it was or has grown: what was there before has not been cut off.
+ * 5. A file without a name left is found by nobody again: its contents are in the image instead, and in
+ *    another process it is a new file that holds them (`unnamed-files.ts`).
  */
 import { closeSync, fstatSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { FDFLAGS_ALL } from '../abi/flags.ts';
 import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import { RIGHT, RIGHTS_ALL, RIGHTS_OF_FILES, RIGHTS_OF_WRITING } from '../abi/rights.ts';
-import { boolean, integer, mapOf, type ShapeOf, text, wideInteger } from '../cbor/shape.ts';
+import {
+  boolean,
+  integer,
+  mapOf,
+  nullable,
+  type ShapeOf,
+  text,
+  wideInteger,
+} from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
+import { errorCode } from '../fault/io-failure.ts';
+import { pathOfDescriptor } from './anchor.ts';
 import { syncFile } from './durability.ts';
-import { type FileHandle, openFlags, openRegularFile } from './file.ts';
+import { type FileHandle, openFlags, openRegularFile, reopenFlags } from './file.ts';
 import { locate } from './locate.ts';
 import { type Preopen, shownPath } from './preopens.ts';
-import { changed, grantedPreopen, notCapturable } from './refusals.ts';
+import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
+import type { UnnamedFiles } from './unnamed-files.ts';
 import { endWalk, hostPathOf, startWalk, walkedPath } from './walk.ts';
 
 const u64 = wideInteger(0n, 2n ** 64n - 1n);
@@ -29,6 +42,8 @@ export const fileShape = mapOf({
   /** The guest's name of the preopened directory. */
   preopen: text(PATH_BYTES_MAX),
   path: text(PATH_BYTES_MAX),
+  /** Number of its contents in the image, when it has no name left; what follows up to `mtimeNs` doesn't count then. */
+  unnamed: nullable(integer(0)),
   dev: u64,
   ino: u64,
   /** Nanoseconds since 1970; 0 where the host doesn't know. */
@@ -47,18 +62,23 @@ export const fileShape = mapOf({
 export type FileState = ShapeOf<typeof fileShape>;
 
 /** Throws HostError ERR_NOT_CAPTURABLE or ERR_IO; the file stays open in any case. */
-export function captureFile(file: FileHandle): FileState {
+export function captureFile(file: FileHandle, unnamed: UnnamedFiles): FileState {
   const { grant } = file.preopen;
+  refuseIfAsked(file.preopen, file.path);
   const stats = fstatSync(file.hostFd, { bigint: true });
-  const path = stats.nlink === 0n ? null : locate(file.preopen, file.path, file.hostFd, stats);
-  if (path === null) {
-    throw notCapturable(grant, file.path, 'was deleted or moved out of the directory');
+  const nameless = stats.nlink === 0n ? carry(file, unnamed) : null;
+  if (nameless === null) {
+    const path = locate(file.preopen, file.path, file.hostFd, stats);
+    if (path === null) {
+      throw notCapturable(grant, file.path, 'was deleted or moved out of the directory');
+    }
+    file.path = path;
+    makeDurable(file);
   }
-  file.path = path;
-  makeDurable(file);
   return {
     preopen: grant.guestPath,
-    path,
+    path: file.path,
+    unnamed: nameless,
     dev: stats.dev,
     ino: stats.ino,
     birthtimeNs: stats.birthtimeNs,
@@ -74,8 +94,34 @@ export function captureFile(file: FileHandle): FileState {
 }
 
 /** Opens the file again below today's grants. Throws HostError ERR_RESOURCE_CHANGED or _NOT_GRANTED. */
-export function rebuildFile(state: FileState, preopens: readonly Preopen[]): FileHandle {
+export function rebuildFile(
+  state: FileState,
+  { preopens, unnamed }: { readonly preopens: readonly Preopen[]; readonly unnamed: UnnamedFiles },
+): FileHandle {
   const preopen = grantedPreopen(preopens, state.preopen, { readOnly: !state.writable });
+  const { hostFd, path } =
+    state.unnamed === null
+      ? openByPath(state, preopen)
+      : { hostFd: openUnnamed(state, preopen, unnamed.pathOf(state.unnamed)), path: state.path };
+  return {
+    kind: 'file',
+    hostFd,
+    preopen,
+    path,
+    offsetBytes: state.offsetBytes,
+    flags: state.flags,
+    rights: state.rights & possibleRights(state),
+    rightsInheriting: state.rightsInheriting & RIGHTS_OF_FILES,
+    readable: state.readable,
+    writable: state.writable,
+    unsynced: false,
+  };
+}
+
+function openByPath(
+  state: FileState,
+  preopen: Preopen,
+): { readonly hostFd: number; readonly path: string } {
   const { grant } = preopen;
   const walk = startWalk(preopen.root, state.path);
   if (typeof walk === 'number') throw changed(grant, state.path, lostBy(walk));
@@ -93,19 +139,27 @@ export function rebuildFile(state: FileState, preopens: readonly Preopen[]): Fil
     closeSync(hostFd);
     throw changed(grant, state.path, difference);
   }
-  return {
-    kind: 'file',
-    hostFd,
-    preopen,
-    path,
-    offsetBytes: state.offsetBytes,
-    flags: state.flags,
-    rights: state.rights & possibleRights(state),
-    rightsInheriting: state.rightsInheriting & RIGHTS_OF_FILES,
-    readable: state.readable,
-    writable: state.writable,
-    unsynced: false,
-  };
+  return { hostFd, path };
+}
+
+/** Opens contents that came with the image; they are nobody else's. */
+function openUnnamed(state: FileState, { grant }: Preopen, path: string | null): number {
+  const hostFd = path === null ? -ERRNO.NOENT : openRegularFile(path, reopenFlags(state));
+  if (hostFd < 0) throw changed(grant, state.path, lostBy(-hostFd));
+  return hostFd;
+}
+
+/** Takes the contents of a file without a name; their number. Throws HostError. */
+function carry(file: FileHandle, unnamed: UnnamedFiles): number {
+  const { grant, root } = file.preopen;
+  let carried: number | string;
+  try {
+    carried = unnamed.capture(file.hostFd, pathOfDescriptor(file.hostFd, root));
+  } catch (error) {
+    carried = `was deleted and can't be read: ${errorCode(error) ?? 'unknown error'}`;
+  }
+  if (typeof carried === 'string') throw notCapturable(grant, file.path, carried);
+  return carried;
 }
 
 function makeDurable(file: FileHandle): void {
@@ -128,9 +182,7 @@ function differenceOf(hostFd: number, state: FileState): string | null {
     stats.dev !== state.dev ||
     (state.birthtimeNs !== 0n && stats.birthtimeNs !== state.birthtimeNs);
   if (isOther) return 'was replaced by another file';
-  const offset = BigInt(state.offsetBytes);
-  const reached = offset < state.sizeBytes ? offset : state.sizeBytes;
-  if (stats.size < reached) return 'was cut short';
+  if (stats.size < state.sizeBytes) return 'was cut short';
   return null;
 }
 

@@ -8,6 +8,7 @@ import type { Clock } from '../resource/clock.ts';
 import type { GuestAccess, Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
+import type { FilePolicy } from './file-policy.ts';
 import type { HandleTable } from './handle-table.ts';
 
 export interface PreopenGrant {
@@ -16,6 +17,16 @@ export interface PreopenGrant {
   /** The name that the guest is told, e.g. `/data`. */
   readonly guestPath: string;
   readonly readOnly: boolean;
+  /** What checkpoints mean for what lies below it. Default `reopen`. */
+  readonly policy?: FilePolicy;
+}
+
+/** What is needed to keep files beside an image, and in it. */
+export interface FileKeeping {
+  /** A directory of the job's own, mode 0700, the same one in all of its runs. */
+  readonly directory: string;
+  /** Contents of files that one image may carry. */
+  readonly carryBytesMax: number;
 }
 
 /** Where a guest's stdin comes from. Never blocks. */
@@ -48,6 +59,8 @@ export interface Grants {
   /** The host's clocks. The guest's are made from it. */
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Without it, what would need it is refused by name. */
+  readonly keeping?: FileKeeping;
   /** Handles open at once; a call that would open more is refused with MFILE. Default 1024. */
   readonly handlesMax?: number;
   /** Providers beside those for handles and clocks, registered after them. */

@@ -2,7 +2,8 @@
  * All that a guest holds outside of its memory: made for a new guest, or again from an image.
  *
  * The handles' states go into the image's `handles`, the other providers' into its `providers`; beneath,
- * both are providers of one registry, in this order: clock, handles, the grant's own.
+ * both are providers of one registry, in this order: clock, files, handles, the grant's
+ * own.
  */
 
 import {
@@ -18,11 +19,13 @@ import type { ImageProvider } from '../image/image.ts';
 import { createGuestClock } from '../resource/clock.ts';
 import { type ProvidedImports, ProviderRegistry } from '../resource/registry.ts';
 import { openAnchor } from './anchor.ts';
+import { createFilesProvider } from './files-provider.ts';
 import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
 import { type Holdings, releaseHandle } from './handle-state.ts';
 import { type Handle, HandleTable } from './handle-table.ts';
 import { closePreopens, openPreopens, type Preopen } from './preopens.ts';
+import { UnnamedFiles } from './unnamed-files.ts';
 
 /** For a new guest: 0 to 2 are its streams, the granted directories follow. Throws HostError. */
 export function createGuestResources(grants: Grants): GuestResources {
@@ -72,10 +75,13 @@ function assemble(grants: Grants): Parts {
   const { clock, provider: clockProvider } = createGuestClock(grants.clock);
   const { stdin, stdout, stderr, random } = grants;
   const preopens = openPreopens(grants.preopens);
-  const holdings: Holdings = { preopens, stdin, stdout, stderr };
+  const { keeping = null } = grants;
+  const unnamed = new UnnamedFiles(keeping?.directory ?? null, keeping?.carryBytesMax ?? 0);
+  const holdings: Holdings = { preopens, unnamed, stdin, stdout, stderr };
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);
+    registry.register(createFilesProvider(preopens, unnamed));
     registry.register(createHandleProvider(handles, holdings));
     for (const provider of grants.providers ?? []) registry.register(provider);
     imports = registry.imports();

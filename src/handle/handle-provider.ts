@@ -11,6 +11,7 @@ import {
   releaseHandle,
 } from './handle-state.ts';
 import type { HandleTable } from './handle-table.ts';
+import type { UnnamedFiles } from './unnamed-files.ts';
 
 export const HANDLES_KIND = 'handles';
 
@@ -23,19 +24,19 @@ export function createHandleProvider(table: HandleTable, holdings: Holdings): Pr
     version: 1,
     deadlineMs: DEADLINE_MS,
     shape: handleStatesShape(table.handlesMax),
-    prepare: () => captureHandles(table),
+    prepare: () => captureHandles(table, holdings.unnamed),
     commit: () => {
       for (const [, handle] of table.entries()) releaseHandle(handle);
     },
-    // Preparing moved nothing.
-    abort: () => undefined,
+    abort: () => holdings.unnamed.letGo(),
     rebuild: (states) => rebuildHandles(table, states, holdings),
   });
 }
 
 /** The state of every open handle, ascending by number. Throws HostError for the first that has none. */
-export function captureHandles(table: HandleTable): readonly HandleState[] {
-  return table.entries().map(([number, handle]) => captureHandle(number, handle));
+export function captureHandles(table: HandleTable, unnamed: UnnamedFiles): readonly HandleState[] {
+  unnamed.begin();
+  return table.entries().map(([number, handle]) => captureHandle(number, handle, unnamed));
 }
 
 /** Fills the table anew. If it throws (a HostError), the table is empty and nothing is held. */
@@ -54,5 +55,7 @@ export function rebuildHandles(
     for (const [, handle] of table.entries()) releaseHandle(handle);
     table.clear();
     throw failure;
+  } finally {
+    holdings.unnamed.letGo();
   }
 }

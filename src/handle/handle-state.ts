@@ -25,12 +25,13 @@ import type { Handle } from './handle-table.ts';
 import { captureOutput, outputShape, rebuildOutput } from './output.state.ts';
 import type { Preopen } from './preopens.ts';
 import { captureStdin, rebuildStdin, stdinShape } from './stdin.state.ts';
+import type { UnnamedFiles } from './unnamed-files.ts';
 
 const fd = integer(0, 65_535);
 const version = oneOf(1);
 
 const entryShape = variantOf('kind', {
-  file: mapOf({ fd, kind: oneOf('file'), version, state: fileShape }),
+  file: mapOf({ fd, kind: oneOf('file'), version: oneOf(2), state: fileShape }),
   directory: mapOf({ fd, kind: oneOf('directory'), version, state: directoryShape }),
   stdin: mapOf({ fd, kind: oneOf('stdin'), version, state: stdinShape }),
   output: mapOf({ fd, kind: oneOf('output'), version, state: outputShape }),
@@ -55,10 +56,10 @@ export function handleStatesShape(handlesMax: number): Shape<readonly HandleStat
 }
 
 /** Throws HostError when the handle can't be captured; nothing is let go. */
-export function captureHandle(fd: number, handle: Handle): HandleState {
+export function captureHandle(fd: number, handle: Handle, unnamed: UnnamedFiles): HandleState {
   switch (handle.kind) {
     case 'file':
-      return { fd, kind: 'file', version: 1, state: captureFile(handle) };
+      return { fd, kind: 'file', version: 2, state: captureFile(handle, unnamed) };
     case 'directory':
       return { fd, kind: 'directory', version: 1, state: captureDirectory(handle) };
     case 'stdin':
@@ -76,6 +77,7 @@ export function releaseHandle(handle: Handle): void {
 
 export interface Holdings {
   readonly preopens: readonly Preopen[];
+  readonly unnamed: UnnamedFiles;
   readonly stdin: StdinSource;
   readonly stdout: OutputSink;
   readonly stderr: OutputSink;
@@ -85,7 +87,7 @@ export interface Holdings {
 export function rebuildHandle(entry: HandleState, holdings: Holdings): Handle {
   switch (entry.kind) {
     case 'file':
-      return rebuildFile(entry.state, holdings.preopens);
+      return rebuildFile(entry.state, holdings);
     case 'directory':
       return rebuildDirectory(entry.state, holdings.preopens);
     case 'stdin':

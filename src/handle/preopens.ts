@@ -7,6 +7,7 @@
 import { HostError } from '../fault/host-error.ts';
 import { errorCode } from '../fault/io-failure.ts';
 import { type Anchor, closeAnchor, openRootAnchor } from './anchor.ts';
+import { FILE_POLICY_DEFAULT, type FilePolicy } from './file-policy.ts';
 import type { PreopenGrant } from './grants.ts';
 import { showGuestText } from './guest-text.ts';
 
@@ -29,6 +30,10 @@ export function openPreopens(grants: readonly PreopenGrant[]): readonly Preopen[
 
 export function closePreopens(preopens: readonly Preopen[]): void {
   for (const { root } of preopens) closeAnchor(root);
+}
+
+export function policyOf(grant: PreopenGrant): FilePolicy {
+  return grant.policy ?? FILE_POLICY_DEFAULT;
 }
 
 /** The path by which a guest knows a thing, for messages. */

@@ -2,7 +2,7 @@
 import { HostError } from '../fault/host-error.ts';
 import type { PreopenGrant } from './grants.ts';
 import { showGuestText } from './guest-text.ts';
-import { type Preopen, shownPath } from './preopens.ts';
+import { type Preopen, policyOf, shownPath } from './preopens.ts';
 
 /** `why` completes "… can't be checkpointed: it …". */
 export function notCapturable(preopen: PreopenGrant, path: string, why: string): HostError {
@@ -12,6 +12,11 @@ export function notCapturable(preopen: PreopenGrant, path: string, why: string):
     `The guest's open ${shown} can't be checkpointed: it ${why}.`,
     { facts: { path: shown }, hint: 'close it in the guest, or checkpoint later' },
   );
+}
+
+/** Throws for what is open below a directory that was granted with the policy `refuse`. */
+export function refuseIfAsked({ grant }: Preopen, path: string): void {
+  if (policyOf(grant) === 'refuse') throw notCapturable(grant, path, 'is to refuse checkpoints');
 }
 
 /** `how` completes "… since the checkpoint it …". */

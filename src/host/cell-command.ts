@@ -3,7 +3,7 @@
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
  * read its own code and the directories that were granted, and write the granted ones that are not
- * read-only. It may not open sockets, start processes or load addons.
+ * read-only and its job's own directory for files. It may not open sockets, start processes or load addons.
  *
  * Calls of the C library are allowed: under the permission model Node refuses fsync, fdatasync and the
  * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
@@ -53,12 +53,20 @@ function packagePlaces(from: string, name: string): string[] {
  * `/proc/self/fd` is how directories are walked from an open one: the permission model judges the
  * path as it is written, so that name needs a grant of its own.
  */
-export function cellArguments(program: CellProgram, preopens: readonly Preopen[]): string[] {
+export function cellArguments(
+  program: CellProgram,
+  preopens: readonly Preopen[],
+  keepingDirectory: string | null = null,
+): string[] {
   const read = [...program.codeDirectories];
   const write: string[] = [];
   for (const { hostPath, readOnly } of preopens) {
     read.push(hostPath);
     if (!readOnly) write.push(hostPath);
+  }
+  if (keepingDirectory !== null) {
+    read.push(keepingDirectory);
+    write.push(keepingDirectory);
   }
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (write.length > 0) write.push('/proc/self/fd');

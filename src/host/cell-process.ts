@@ -24,6 +24,8 @@ const PAGE_BYTES = 65_536;
 export interface CellOptions {
   readonly program: CellProgram;
   readonly preopens: readonly Preopen[];
+  /** The job's own directory for what it keeps of files; null for none. */
+  readonly keepingDirectory: string | null;
   readonly memoryPages: number;
   /** Descriptor of the run's log in this process; becomes LOG_FD in the cell. */
   readonly logFd: number | null;
@@ -55,9 +57,9 @@ export interface CellProcess {
 
 /** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, preopens, logFd, inheritStdio } = options;
+  const { program, preopens, keepingDirectory, logFd, inheritStdio } = options;
   const stdio = inheritStdio ? 'inherit' : 'ignore';
-  const child = spawn(program.node, cellArguments(program, preopens), {
+  const child = spawn(program.node, cellArguments(program, preopens, keepingDirectory), {
     env: {},
     stdio: [stdio, stdio, stdio, 'pipe', logFd ?? 'ignore'],
   });

@@ -8,10 +8,10 @@
  *    the foreground, where the user sees the outcome, once.
  * 3. Rows that only inform never fail what they inform about: a full disk must not end a guest.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StartMessage, Trigger } from '../cell/protocol.ts';
+import type { FileKeeping, StartMessage, Trigger } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import type { CellProgram } from './cell-command.ts';
@@ -31,7 +31,7 @@ import type { ModuleFile } from './module-file.ts';
 import type { Places } from './places.ts';
 import { identifyProcess } from './process-identity.ts';
 import { failedEnding } from './run-ending.ts';
-import type { RunRequest } from './run-request.ts';
+import { CARRY_BYTES_DEFAULT, type RunRequest } from './run-request.ts';
 import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } from './supervise.ts';
 
 /** How long a host waits before it tries again to record an outcome. */
@@ -192,7 +192,7 @@ function enter({ table, now }: HostTools, { job, request, restore }: HostRunOpti
 
 function cellWork(
   { places, instrumenter, now }: HostTools,
-  { request, module, restore, triggers, digestMemory, inheritStdio }: HostRunOptions,
+  { job, request, module, restore, triggers, digestMemory, inheritStdio }: HostRunOptions,
   logFd: number | null,
 ): { start: StartMessage; attachments: Uint8Array[] } {
   const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
@@ -206,6 +206,7 @@ function cellWork(
       args: request.args,
       env: request.env,
       preopens: request.preopens,
+      keeping: keepingOf(places, job, request),
       limits: {
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,
@@ -220,6 +221,23 @@ function cellWork(
       inheritOutput: inheritStdio,
     },
   };
+}
+
+/** The job's own directory for what it keeps of files, as one that a cell can work in. */
+function keepingOf(
+  places: Places,
+  job: JobRecord,
+  { preopens, carryBytesMax = CARRY_BYTES_DEFAULT }: RunRequest,
+): FileKeeping | null {
+  if (preopens.length === 0) return null;
+  const directory = join(places.jobs, job.id, 'files');
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // The cell's permissions are judged by the true name.
+    return { directory: realpathSync(directory), carryBytesMax };
+  } catch (error) {
+    throw ioFailure('make the directory for files that the job keeps', error);
+  }
 }
 
 function openLog(places: Places, job: string, run: number): number {

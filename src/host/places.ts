@@ -3,6 +3,7 @@
  *
  *   jobs.db             jobs and their runs (`job-table.ts`)
  *   jobs/<id>/run-<n>.log   what each run wrote (`../cell/log-record.ts`)
+ *   jobs/<id>/files/        what the job keeps of files (`../handle/grants.ts`, `FileKeeping`)
  *   run/<id>.sock       control socket of a running job
  *   modules/<sha256>.wasm   modules that checkpoints need, as they were then
  *   cache/              instrumented modules; may be deleted at any time

@@ -4,6 +4,8 @@
  */
 import type { Preopen } from '../cell/protocol.ts';
 
+export const CARRY_BYTES_DEFAULT = 64 * 1024 * 1024;
+
 export interface RunRequest {
   /** Absolute. */
   readonly modulePath: string;
@@ -12,6 +14,8 @@ export interface RunRequest {
   /** `K=V` each. */
   readonly env: readonly string[];
   readonly preopens: readonly Preopen[];
+  /** Contents of files that an image may carry; absent in requests that are older than the option. */
+  readonly carryBytesMax?: number;
   /** Decimal, since JSON has no integers of 64 bits; null for no limit. */
   readonly fuel: string | null;
   readonly memoryPages: number;

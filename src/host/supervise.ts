@@ -194,10 +194,11 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     cell.kill();
   }
 
-  const { preopens, limits } = options.start;
+  const { preopens, keeping, limits } = options.start;
   const cell: CellProcess = await startCell({
     program: options.program,
     preopens,
+    keepingDirectory: keeping?.directory ?? null,
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
     inheritStdio: options.inheritStdio,

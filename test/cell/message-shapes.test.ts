@@ -11,7 +11,11 @@ const fromHost: readonly HostMessage[] = [
     cached: true,
     args: ['nqueens', '8'],
     env: ['A=b'],
-    preopens: [{ hostPath: '/h', guestPath: '/g', readOnly: true }],
+    preopens: [
+      { hostPath: '/h', guestPath: '/g', readOnly: true },
+      { hostPath: '/i', guestPath: '/j', readOnly: false, policy: 'refuse' },
+    ],
+    keeping: { directory: '/k', carryBytesMax: 5 },
     limits: { fuel: 10n, memoryPages: 17, tableEntries: 100 },
     invoke: null,
     trapUnknownImports: false,

@@ -253,7 +253,8 @@ describe('what has changed since', () => {
       writeFileSync(`${path}2`, '0123456789');
       renameSync(`${path}2`, path);
     },
-    'cut below the offset': (path) => truncateSync(path, 4),
+    'cut below the offset': (path) => truncateSync(path, 1),
+    'cut above the offset': (path) => truncateSync(path, 4),
     'a directory now': (path) => {
       unlinkSync(path);
       mkdirSync(path);
@@ -267,6 +268,7 @@ describe('what has changed since', () => {
   test.each(Object.keys(changes))('a file that is %s is refused by name', async (how) => {
     const fd = guest.open('a', CREATE);
     guest.write(fd, '01234');
+    guest.calls['fd_seek']!(fd, 3n, 0, AT.result);
     guest.open('b', CREATE);
     const captured = throughImage(await guest.resources.quiesce());
     changes[how]!(onHost('a'));
@@ -290,15 +292,14 @@ describe('what has changed since', () => {
     });
   });
 
-  test('a file cut, but not below the offset, is fine', async () => {
+  test('a file that grew is fine', async () => {
     const fd = guest.open('a', CREATE);
-    guest.write(fd, '0123456789');
-    guest.calls['fd_seek']!(fd, 5n, 0, AT.result);
+    guest.write(fd, '01234');
     const captured = await guest.resources.quiesce();
-    truncateSync(onHost('a'), 5);
+    appendFileSync(onHost('a'), '56789');
     guest.resources.close();
     guest = await restoredGuest(host, captured);
-    expect(guest.read(fd, 9)).toBe('');
+    expect(guest.read(fd, 9)).toBe('56789');
   });
 });
 
@@ -472,7 +473,8 @@ describe('an image that lies', () => {
       { ...clock, version: 9 },
       { ...clock, state: { monotonicNs: -1, cpuNs: 0 } },
     ]) {
-      const { code } = await failureOf(restoredGuest(host, { ...captured, providers: [wrong] }));
+      const providers = [wrong, ...captured.providers.slice(1)];
+      const { code } = await failureOf(restoredGuest(host, { ...captured, providers }));
       expect(code).toBe('ERR_MALFORMED_IMAGE');
     }
   });

@@ -25,6 +25,7 @@ const start = (script: string): StartMessage => ({
   args: [script],
   env: [],
   preopens: [],
+  keeping: null,
   limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
   invoke: null,
   trapUnknownImports: false,
