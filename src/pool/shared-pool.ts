@@ -1,0 +1,238 @@
+/**
+ * One guest's share of a pool: its locks, the frames that all guests of the pool have in common, and the
+ * page file beneath.
+ *
+ *             take mutex          leave
+ *   outside ────────────▶ inside ───────▶ outside
+ *                 │          │
+ *                 │          └─ (failure, or death) ──▶ outside, busy
+ *                 └─ busy: finish the journal, make the table again
+ *
+ * Invariants:
+ * 1. Everything but `open` and `close` needs the mutex: `enter` first, `leave` afterwards, always.
+ * 2. Dirty frames are written all at once: the page file is at any time what the pages were at some moment,
+ *    with everything published before it and nothing published after it.
+ * 3. A frame that somebody holds, or that is dirty, is not given to another page.
+ * 4. What a dead guest held is taken back when somebody wants it, and before its lock is used again. Bytes
+ *    that it had not published are dropped; those that it had stay.
+ */
+import { closeSync } from 'node:fs';
+import { assert } from '../fault/assert.ts';
+import type { FrameTable } from './frame-table.ts';
+import type { BatchPage, PageFile } from './page-file.ts';
+import type { PoolFiles } from './pool-files.ts';
+import { GUESTS_MAX, MUTEX, type PoolLocks } from './pool-locks.ts';
+import type { Waiting } from './waiting.ts';
+
+/** Tries at a mutex that is held for microseconds before its taker sleeps. */
+const SPINS = 64;
+
+export class SharedPool {
+  readonly lock: number;
+  readonly #files: PoolFiles;
+  readonly #table: FrameTable;
+  readonly #pages: PageFile;
+  readonly #locks: PoolLocks;
+  #isInside = false;
+
+  /** `lock`: of this guest, taken and written down in the table. The mutex is not held. */
+  constructor(files: PoolFiles, lock: number) {
+    this.#files = files;
+    this.#table = files.table;
+    this.#pages = files.pages;
+    this.#locks = files.locks;
+    this.lock = lock;
+  }
+
+  get id(): Uint8Array {
+    return this.#pages.header.id;
+  }
+
+  get frames(): number {
+    return this.#table.frames;
+  }
+
+  get table(): FrameTable {
+    return this.#table;
+  }
+
+  /** Descriptor of the frames' file, for windows. */
+  get framesFd(): number {
+    return this.#files.framesFd;
+  }
+
+  /** Takes the mutex. Throws when what the last holder left can't be put right. */
+  enter(waiting: Waiting): 'entered' | 'interrupted' | 'timeout' {
+    assert(!this.#isInside, 'the mutex is not taken twice');
+    const taken = takeMutex(this.#locks, waiting);
+    if (taken !== 'entered') return taken;
+    this.#isInside = true;
+    try {
+      if (this.#table.isBusy) settle(this.#table, this.#pages);
+      this.#table.setBusy(true);
+    } catch (error) {
+      this.#isInside = false;
+      this.#locks.release(MUTEX);
+      throw error;
+    }
+    return 'entered';
+  }
+
+  /** Gives the mutex up. After a failure inside, the next holder puts things right first. */
+  leave(outcome: 'done' | 'failed'): void {
+    assert(this.#isInside, 'only who entered leaves');
+    this.#isInside = false;
+    if (outcome === 'done') this.#table.setBusy(false);
+    this.#locks.release(MUTEX);
+  }
+
+  /** The frame with `page` in it, read from the file if need be; -1: every frame is held. */
+  frameOf(page: number): number {
+    const table = this.#table;
+    let frame = table.find(page);
+    if (frame < 0) {
+      frame = this.#freeFrame();
+      if (frame < 0) return -1;
+      const { version, bytes } = this.#pages.read(page);
+      table.fill(frame, page, version, bytes);
+    }
+    table.touch(frame);
+    return frame;
+  }
+
+  /** The page's version now. Needs no frame. */
+  versionOf(page: number): bigint {
+    const frame = this.#table.find(page);
+    return frame >= 0 ? this.#table.version(frame) : this.#pages.read(page).version;
+  }
+
+  /** Makes this guest the one that may change the frame's page; false while others keep it from that. */
+  latch(frame: number): boolean {
+    const table = this.#table;
+    if (this.#isTaken(frame) && !(this.#buryDead() && !this.#isTaken(frame))) return false;
+    table.setWriter(frame, this.lock);
+    return true;
+  }
+
+  unlatch(frame: number): void {
+    if (this.#table.writer(frame) === this.lock) this.#table.setWriter(frame, 0);
+  }
+
+  /** Takes part in reading through windows; false while somebody changes the page. */
+  read(frame: number): boolean {
+    const table = this.#table;
+    const blocked = () => ![0, this.lock].includes(table.writer(frame));
+    if (blocked() && !(this.#buryDead() && !blocked())) return false;
+    if (table.writer(frame) !== this.lock) table.showOwn(frame);
+    table.setReader(frame, this.lock, true);
+    return true;
+  }
+
+  unread(frame: number): void {
+    this.#table.setReader(frame, this.lock, false);
+  }
+
+  /** Writes every dirty frame to the page file. Returns how many there were. */
+  flush(): number {
+    const table = this.#table;
+    if (table.dirtyFrames === 0) return 0;
+    const dirty: number[] = [];
+    for (let frame = 0; frame < table.frames; frame++) if (table.isDirty(frame)) dirty.push(frame);
+    this.#pages.writeBatch(
+      dirty.map(
+        (frame): BatchPage => ({
+          page: table.page(frame),
+          version: table.version(frame),
+          copyTo: (target) => table.copyTo(frame, target),
+        }),
+      ),
+    );
+    for (const frame of dirty) table.setClean(frame);
+    return dirty.length;
+  }
+
+  /**
+   * Gives everything up, without flushing: latches, reading, this guest's lock, the files. Waits for the
+   * mutex as `waiting` says; without it, the others find out by the lock.
+   */
+  close(waiting: Waiting): void {
+    if (this.#isInside) this.leave('failed');
+    try {
+      if (this.enter(waiting) === 'entered') {
+        this.#table.clearGuest(this.lock);
+        this.leave('done');
+      }
+    } finally {
+      this.#files.close();
+    }
+  }
+
+  /** Somebody else changes the page, or reads it through a window. */
+  #isTaken(frame: number): boolean {
+    const writer = this.#table.writer(frame);
+    const others = this.#table.readers(frame) & ~(1n << BigInt(this.lock - 1));
+    return (writer !== 0 && writer !== this.lock) || others !== 0n;
+  }
+
+  /** Takes back what dead guests held. True if there was one. */
+  #buryDead(): boolean {
+    let found = false;
+    for (let lock = 1; lock <= GUESTS_MAX; lock++) {
+      if (lock === this.lock || !this.#table.hadGuest(lock) || this.#locks.isHeld(lock)) continue;
+      this.#table.clearGuest(lock);
+      found = true;
+    }
+    return found;
+  }
+
+  /** The frame used longest ago that nobody holds; dirty ones are flushed when they are in the way. */
+  #freeFrame(): number {
+    const table = this.#table;
+    if (table.dirtyFrames > table.frames / 2) this.flush();
+    const clean = this.#oldestFree();
+    if (clean >= 0) return clean;
+    this.flush();
+    const flushed = this.#oldestFree();
+    if (flushed >= 0 || !this.#buryDead()) return flushed;
+    return this.#oldestFree();
+  }
+
+  #oldestFree(): number {
+    const table = this.#table;
+    let frame = table.oldest;
+    for (let steps = 0; frame >= 0 && steps < table.frames; steps++) {
+      if (!table.isHeld(frame) && !table.isDirty(frame)) return frame;
+      frame = table.newer(frame);
+    }
+    return -1;
+  }
+}
+
+/** Puts right what a holder of the mutex left that died or failed on the way. */
+export function settle(table: FrameTable, pages: PageFile): void {
+  pages.recover();
+  table.rebuild();
+}
+
+export function takeMutex(
+  locks: PoolLocks,
+  waiting: Waiting,
+): 'entered' | 'interrupted' | 'timeout' {
+  for (;;) {
+    for (let spin = 0; spin < SPINS; spin++) if (locks.take(MUTEX)) return 'entered';
+    const waited = waiting.wait();
+    if (waited !== 'waited') return waited;
+  }
+}
+
+/** Closes descriptors that are open; never throws. */
+export function closeAll(fds: readonly (number | null)[]): void {
+  for (const fd of fds) {
+    if (fd === null) continue;
+    try {
+      closeSync(fd);
+    } catch {
+      // Nothing was written that is not durable by other means.
+    }
+  }
+}
