@@ -106,6 +106,18 @@ export class SharedPool {
     return frame >= 0 ? this.#table.version(frame) : this.#pages.read(page).version;
   }
 
+  /** Copies the page as it is published, also when no frame is free, and returns its version. */
+  copyPage(page: number, target: Uint8Array): bigint {
+    const frame = this.frameOf(page);
+    if (frame >= 0) {
+      this.#table.copyTo(frame, target);
+      return this.#table.version(frame);
+    }
+    const { version, bytes } = this.#pages.read(page);
+    target.set(bytes);
+    return version;
+  }
+
   /** Makes this guest the one that may change the frame's page; false while others keep it from that. */
   latch(frame: number): boolean {
     const table = this.#table;
