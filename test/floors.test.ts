@@ -21,6 +21,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   wasi: 3,
   component: 3,
   handle: 2,
+  pool: 2,
   vault: 2,
   trace: 2,
   image: 1,
@@ -90,7 +91,9 @@ function brokenWalls(files: readonly SourceFile[], edges: readonly Import[]): st
     (path) => path === RANDOMNESS,
   );
   // Nothing in the guest's process reaches the vault or its store, by however many steps.
-  const inside = files.map(({ path }) => path).filter((path) => /^(cell|wasi|handle)\//.test(path));
+  const inside = files
+    .map(({ path }) => path)
+    .filter((path) => /^(cell|wasi|handle|pool)\//.test(path));
   for (const path of reachable(inside, edges)) {
     if (/^(vault|store)\//.test(path)) broken.push(`the guest's process reaches ${path}`);
   }

@@ -19,12 +19,14 @@ import type { Grants, GuestResources } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
+import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
 import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import { engine } from '../wasm/engine.ts';
+import type { ModuleImport } from '../wasm/section-import.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
@@ -162,7 +164,7 @@ class Guest {
     const head = start.restore === null ? null : decodeImageHead(start.restore);
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
     const stdin = createSharedStdin(world.shared, world.wishStdin);
-    const grants = grantsOf(world, start, stdin);
+    const grants = grantsOf(world, start, stdin, loaded.module.imports);
     const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
     try {
       const guest = new Guest({ world, start, loaded, resources, stdin, head });
@@ -348,8 +350,15 @@ const ANSWER_RESTARTED = 1;
 const NO_PAGES = new Uint8Array(0);
 const NO_MEMORY = { buffer: new ArrayBuffer(0) };
 
-function grantsOf(world: GuestWorld, start: StartMessage, stdin: SharedStdin): Grants {
+function grantsOf(
+  world: GuestWorld,
+  start: StartMessage,
+  stdin: SharedStdin,
+  imports: readonly ModuleImport[],
+): Grants {
   const { logFd, inheritOutput: inherit } = start;
+  // By the module alone, so that a restore has the same providers as the run before.
+  const usesPools = imports.some(({ module }) => module === POOL_IMPORTS);
   const sink = (stream: 1 | 2): Grants['stdout'] =>
     createOutputSink({ stream, logFd, inherit, nowNs: () => world.clock.realtimeNs() });
   return {
@@ -360,6 +369,7 @@ function grantsOf(world: GuestWorld, start: StartMessage, stdin: SharedStdin): G
     stderr: sink(2),
     clock: world.clock,
     random: world.random,
+    providers: usesPools ? [createPoolProvider(start.pools, world.random)] : [],
   };
 }
 

@@ -23,6 +23,7 @@ import {
   wideInteger,
 } from '../cbor/shape.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
@@ -53,6 +54,14 @@ const preopen: Shape<Preopen> = (value) => {
     ? mapOf({ ...directory, policy: oneOf(...FILE_POLICIES) })(value)
     : mapOf(directory)(value);
 };
+const poolGrant: Shape<PoolGrant> = mapOf({
+  name: text(),
+  hostPath: text(),
+  pageBytes: count,
+  frames: count,
+  pagesMax: count,
+  readOnly: boolean,
+});
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
   start: mapOf({
@@ -62,6 +71,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     env: arrayOf(text()),
     preopens: arrayOf(preopen),
     keeping: nullable(mapOf({ directory: text(), carryBytesMax: count })),
+    pools: arrayOf(poolGrant),
     limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,

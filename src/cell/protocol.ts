@@ -16,6 +16,7 @@
  */
 import type { CborValue } from '../cbor/cbor.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 
 /**
  * Host → cell, once. Attachments: the guest's module; with `cached`, the instrumented module and its plan;
@@ -31,6 +32,8 @@ export interface StartMessage {
   readonly preopens: readonly Preopen[];
   /** null without directories. */
   readonly keeping: FileKeeping | null;
+  /** Page files that the guest may open as pools. */
+  readonly pools: readonly PoolGrant[];
   readonly limits: Limits;
   /** Exported function to call instead of `_start`. */
   readonly invoke: string | null;

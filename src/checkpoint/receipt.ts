@@ -2,10 +2,12 @@
  * The receipt of a restore: what was checked, and what the guest goes on with. Plain data; it holds
  * nothing of the image but counts.
  */
+
 import type { Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { readModuleFile } from '../host/module-file.ts';
 import type { ImageHead } from '../image/image.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { RestorePlan } from './restore.ts';
 
 export interface Receipt {
@@ -19,6 +21,7 @@ export interface Receipt {
   /** Each line is a check that passed. */
   readonly checks: readonly string[];
   readonly directories: readonly Preopen[];
+  readonly pools: readonly PoolGrant[];
   readonly fuelUsed: string;
   readonly fuelLimit: string | null;
   readonly hostCalls: string;
@@ -53,6 +56,7 @@ export function makeReceipt(plan: RestorePlan, head: ImageHead): Receipt {
       'image is whole and authentic',
     ],
     directories: request.preopens,
+    pools: request.pools ?? [],
     fuelUsed: String(head.counters.fuel),
     fuelLimit: request.fuel,
     hostCalls: String(head.counters.calls),

@@ -31,6 +31,7 @@ export type RestoreChanges = Partial<
   Pick<
     RunRequest,
     | 'preopens'
+    | 'pools'
     | 'fuel'
     | 'memoryPages'
     | 'tableEntries'

@@ -73,10 +73,14 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
     });
 }
 
-function readChanges(options: RestoreOptions, { preopens }: GatheredOptions): RestoreChanges {
+function readChanges(
+  options: RestoreOptions,
+  { preopens, pools }: GatheredOptions,
+): RestoreChanges {
   const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
+    ...(pools.length === 0 ? {} : { pools }),
     ...(fuel === undefined ? {} : { fuel }),
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),

@@ -12,7 +12,9 @@ import {
   type FilePolicy,
   isFilePolicy,
 } from '../handle/file-policy.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { TriggerOrder } from './job-host.ts';
+import { readPool } from './pool-option.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
 
 const PAGE_BYTES = 65_536;
@@ -42,6 +44,7 @@ export interface SharedOptions {
 /** Lists that grow in the order of the command line, whichever option adds to them. */
 export interface GatheredOptions {
   readonly preopens: Preopen[];
+  readonly pools: PoolGrant[];
   readonly triggers: TriggerOrder[];
 }
 
@@ -50,6 +53,7 @@ export function addSharedOptions(
   defaults: { readonly memory: string; readonly table: string; readonly carry: string },
 ): GatheredOptions {
   const preopens: Preopen[] = [];
+  const pools: PoolGrant[] = [];
   const triggers: TriggerOrder[] = [];
   command
     .option('-d, --detach', 'run in the background and print the name of the job')
@@ -68,6 +72,13 @@ export function addSharedOptions(
     .option('--dir-ro <host::guest[::policy]>', 'grant a directory for reading only', (text) => {
       preopens.push(readPreopen(text, true));
     })
+    .option(
+      '--pool <name=file>',
+      'let the guest share this page file as a pool; then perhaps ,page=4096,frames=256,pages=N,ro',
+      (text) => {
+        pools.push(readPool(text, pools));
+      },
+    )
     .option(
       '--fuel <units>',
       'end the guest when it used so much in all its runs together',
@@ -102,7 +113,7 @@ export function addSharedOptions(
     .addOption(new Option('--memory-digest').hideHelp())
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
-  return { preopens, triggers };
+  return { preopens, pools, triggers };
 }
 
 /** `parse`, with the option among the facts of its errors. */

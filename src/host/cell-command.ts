@@ -3,7 +3,8 @@
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
  * read its own code and the directories that were granted, and write the granted ones that are not
- * read-only and its job's own directory for files. It may not open sockets, start processes or load addons.
+ * read-only and its job's own directory for files. A page file of a pool is written also when the guest may only read it: locks and frames are
+ * shared by writing. It may not open sockets, start processes or load addons.
  *
  * Calls of the C library are allowed: under the permission model Node refuses fsync, fdatasync and the
  * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
@@ -14,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ENGINE_FLAGS } from '../cell/engine-flags.ts';
 import type { Preopen } from '../cell/protocol.ts';
+import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
 
 /** Where the cell's code lies. Everything it imports is under one of `codeDirectories`. */
 export interface CellProgram {
@@ -57,6 +59,7 @@ export function cellArguments(
   program: CellProgram,
   preopens: readonly Preopen[],
   keepingDirectory: string | null = null,
+  pools: readonly PoolGrant[] = [],
 ): string[] {
   const read = [...program.codeDirectories];
   const write: string[] = [];
@@ -70,6 +73,10 @@ export function cellArguments(
   }
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (write.length > 0) write.push('/proc/self/fd');
+  for (const path of pools.flatMap(({ hostPath }) => poolFilePaths(hostPath))) {
+    read.push(path);
+    write.push(path);
+  }
   return [
     '--permission',
     '--allow-worker',

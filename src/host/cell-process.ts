@@ -12,6 +12,7 @@ import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts'
 import { readCellMessage } from '../cell/message-shapes.ts';
 import type { CellMessage, HostMessage, Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 import { type CellProgram, cellArguments } from './cell-command.ts';
 
 /** Room for heads with very deep stacks and very large tables. */
@@ -26,6 +27,7 @@ export interface CellOptions {
   readonly preopens: readonly Preopen[];
   /** The job's own directory for what it keeps of files; null for none. */
   readonly keepingDirectory: string | null;
+  readonly pools: readonly PoolGrant[];
   readonly memoryPages: number;
   /** Descriptor of the run's log in this process; becomes LOG_FD in the cell. */
   readonly logFd: number | null;
@@ -57,9 +59,9 @@ export interface CellProcess {
 
 /** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, preopens, keepingDirectory, logFd, inheritStdio } = options;
+  const { program, preopens, keepingDirectory, pools, logFd, inheritStdio } = options;
   const stdio = inheritStdio ? 'inherit' : 'ignore';
-  const child = spawn(program.node, cellArguments(program, preopens, keepingDirectory), {
+  const child = spawn(program.node, cellArguments(program, preopens, keepingDirectory, pools), {
     env: {},
     stdio: [stdio, stdio, stdio, 'pipe', logFd ?? 'ignore'],
   });

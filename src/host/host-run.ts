@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileKeeping, StartMessage, Trigger } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { checkPoolGrant } from '../pool/pool-grant.ts';
 import type { CellProgram } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
 import {
@@ -88,12 +89,13 @@ export interface HostedEnd {
 
 /**
  * Starts a run. Throws ERR_JOB_EXISTS, ERR_JOB_RUNNING, ERR_NO_SUCH_DIRECTORY, ERR_DISK_FULL, ERR_IO,
- * ERR_CELL_LOST. What goes wrong inside the cell is an ending, not an error.
+ * ERR_CELL_LOST, ERR_POOL_UNUSABLE. What goes wrong inside the cell is an ending, not an error.
  */
 export async function hostRun(tools: HostTools, options: HostRunOptions): Promise<HostedRun> {
   const { places, table, now } = tools;
   const { job, request } = options;
   checkDirectories(request);
+  for (const grant of request.pools ?? []) checkPoolGrant(grant);
   const run = enter(tools, options);
   let guest: GuestRun | null = null;
   let recorded: Promise<HostedEnd> | null = null;
@@ -207,6 +209,7 @@ function cellWork(
       env: request.env,
       preopens: request.preopens,
       keeping: keepingOf(places, job, request),
+      pools: request.pools ?? [],
       limits: {
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,

@@ -3,6 +3,7 @@
  * an image grants nothing.
  */
 import type { Preopen } from '../cell/protocol.ts';
+import type { PoolGrant } from '../pool/pool-grant.ts';
 
 export const CARRY_BYTES_DEFAULT = 64 * 1024 * 1024;
 
@@ -16,6 +17,8 @@ export interface RunRequest {
   readonly preopens: readonly Preopen[];
   /** Contents of files that an image may carry; absent in requests that are older than the option. */
   readonly carryBytesMax?: number;
+  /** Absent in requests of jobs that are older than pools. */
+  readonly pools?: readonly PoolGrant[];
   /** Decimal, since JSON has no integers of 64 bits; null for no limit. */
   readonly fuel: string | null;
   readonly memoryPages: number;

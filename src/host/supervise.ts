@@ -194,11 +194,12 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     cell.kill();
   }
 
-  const { preopens, keeping, limits } = options.start;
+  const { preopens, keeping, pools, limits } = options.start;
   const cell: CellProcess = await startCell({
     program: options.program,
     preopens,
     keepingDirectory: keeping?.directory ?? null,
+    pools,
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
     inheritStdio: options.inheritStdio,

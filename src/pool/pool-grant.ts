@@ -48,3 +48,8 @@ export function checkPoolGrant({ hostPath, pageBytes }: PoolGrant): void {
     if (errorCode(error) !== 'ENOENT') throw ioFailure(`look at the page file ${hostPath}`, error);
   }
 }
+
+/** Every path that a guest's process may touch for a pool; a `*` at the end stands for any ending. */
+export function poolFilePaths(hostPath: string): string[] {
+  return [hostPath, `${hostPath}-journal`, `${hostPath}-frames`, `${hostPath}-lock-*`];
+}

@@ -16,6 +16,16 @@ const fromHost: readonly HostMessage[] = [
       { hostPath: '/i', guestPath: '/j', readOnly: false, policy: 'refuse' },
     ],
     keeping: { directory: '/k', carryBytesMax: 5 },
+    pools: [
+      {
+        name: 'p',
+        hostPath: '/p',
+        pageBytes: 4096,
+        frames: 8,
+        pagesMax: 9,
+        readOnly: false,
+      },
+    ],
     limits: { fuel: 10n, memoryPages: 17, tableEntries: 100 },
     invoke: null,
     trapUnknownImports: false,

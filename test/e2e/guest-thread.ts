@@ -19,6 +19,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     args: request.args,
     env: request.env,
     preopens: request.preopens,
+    pools: request.pools ?? [],
     keeping: null,
     limits: {
       fuel: null,

@@ -26,6 +26,7 @@ const start = (script: string): StartMessage => ({
   env: [],
   preopens: [],
   keeping: null,
+  pools: [],
   limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
   invoke: null,
   trapUnknownImports: false,

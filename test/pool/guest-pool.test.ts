@@ -1,0 +1,242 @@
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ERRNO } from '../../src/abi/errno.ts';
+import { poolCalls } from '../../src/pool/pool-calls.ts';
+import { scratchDirectory } from '../host/scratch.ts';
+import {
+  grantOf,
+  INTERRUPTED,
+  PAGE,
+  PoolGuest,
+  restarted,
+  SLOTS_AT,
+  setWords,
+} from './pool-guest.ts';
+
+const scratch = scratchDirectory();
+let files = 0;
+const newFile = (): string => join(scratch, `pages-${files++}`);
+const WRITE = 1;
+const NO_WAIT = 2;
+const canShow = poolCalls() !== null;
+/** Both ways in which pages get into a guest's memory. */
+const ways = canShow ? [false, true] : [false];
+
+describe.each(ways)('two guests of one pool, window: %s', (window) => {
+  const pair = (more = {}) => {
+    const grants = [grantOf(newFile(), more)];
+    const [a, b] = [new PoolGuest({ grants }), new PoolGuest({ grants })];
+    return { grants, a, b, pa: a.opened('p', { window }), pb: b.opened('p', { window }) };
+  };
+
+  test('what one publishes the other one pins', () => {
+    const { a, b, pa, pb } = pair();
+    a.writeWord(pa, 5, 77);
+    expect(b.readWord(pb, 5)).toBe(77);
+    b.writeWord(pb, 5, 78);
+    b.writeWord(pb, 6, 79);
+    expect([a.readWord(pa, 5), a.readWord(pa, 6), a.readWord(pa, 7)]).toEqual([78, 79, 0]);
+    expect(a.version(pa, 5)).toBe(2n);
+    for (const guest of [a, b]) guest.end();
+  });
+
+  test('changes that are not declared are not published', () => {
+    const { a, b, pa, pb } = pair();
+    a.writeWord(pa, 1, 1);
+    setWords(a.pin(pa, 1, 'write'), 2);
+    expect(a.unpin(pa, 1, false)).toBe(0);
+    expect(b.readWord(pb, 1)).toBe(1);
+    expect(a.readWord(pa, 1)).toBe(1);
+    for (const guest of [a, b]) guest.end();
+  });
+
+  test('one guest at a time changes a page', () => {
+    const { a, b, pa, pb } = pair();
+    a.pin(pa, 3, 'write');
+    expect(b.tryPin(pb, 3, WRITE | NO_WAIT)).toBe(ERRNO.AGAIN);
+    b.isRequested = true;
+    expect(b.tryPin(pb, 3, WRITE)).toBe(INTERRUPTED);
+    b.isRequested = false;
+    expect(a.unpin(pa, 3)).toBe(0);
+    expect(b.tryPin(pb, 3, WRITE | NO_WAIT)).toBe(0);
+    for (const guest of [a, b]) guest.end();
+  });
+
+  test('pages that are pinned for reading keep their bytes while others write', () => {
+    const { a, b, pa, pb } = pair();
+    a.writeWord(pa, 2, 1);
+    const bytes = b.pin(pb, 2);
+    // A window shows the page itself, so nobody may change it; a copy is the guest's own.
+    const mayWrite = a.tryPin(pa, 2, WRITE | NO_WAIT);
+    expect(mayWrite).toBe(window ? ERRNO.AGAIN : 0);
+    if (!window) {
+      expect(a.unpin(pa, 2, true)).toBe(0);
+      a.writeWord(pa, 2, 9);
+    }
+    expect(Buffer.from(bytes).readUInt32LE(0)).toBe(1);
+    expect(b.unpin(pb, 2)).toBe(0);
+    a.writeWord(pa, 2, 10);
+    expect(b.readWord(pb, 2)).toBe(10);
+    for (const guest of [a, b]) guest.end();
+  });
+
+  test('more pages than frames: all are found again, also after all guests ended', () => {
+    const { grants, a, b, pa, pb } = pair({ frames: 8 });
+    for (let page = 0; page < 100; page++)
+      (page % 2 ? a : b).writeWord(page % 2 ? pa : pb, page, page + 1);
+    for (let page = 0; page < 100; page++) expect(a.readWord(pa, page)).toBe(page + 1);
+    for (const guest of [a, b]) guest.end();
+    const c = new PoolGuest({ grants });
+    const pc = c.opened('p', { window });
+    for (let page = 0; page < 100; page++) expect(c.readWord(pc, page)).toBe(page + 1);
+    c.end();
+  });
+
+  test('frames that are all held: NOBUFS, and later again', () => {
+    const { a, pa, b } = pair({ frames: 8 });
+    for (let page = 0; page < 8; page++) a.pin(pa, page, 'write');
+    expect(a.tryPin(pa, 8, WRITE)).toBe(ERRNO.NOBUFS);
+    expect(a.unpin(pa, 0)).toBe(0);
+    expect(a.tryPin(pa, 8, WRITE)).toBe(0);
+    for (const guest of [a, b]) guest.end();
+  });
+
+  test('pinned pages stand again in another process, with what is in them now', async () => {
+    const { grants, a, b, pa, pb } = pair();
+    for (let page = 0; page < 6; page++) a.writeWord(pa, page, 10 + page);
+    const same = a.pin(pa, 1).byteOffset;
+    const changed = a.pin(pa, 2).byteOffset;
+    const mine = a.pin(pa, 3, 'write').byteOffset;
+    setWords(a.at(mine), 333);
+    const lost = a.pin(pa, 4, 'write').byteOffset;
+    setWords(a.at(lost), 444);
+    const c = await restarted(a, grants, () => {
+      b.writeWord(pb, 2, 52);
+      b.writeWord(pb, 4, 54);
+    });
+    const word = (address: number) => Buffer.from(c.at(address)).readUInt32LE(PAGE - 4);
+    expect([same, changed, mine, lost].map(word)).toEqual([11, 52, 333, 54]);
+    expect([1, 2, 3, 4].map((page) => c.changed(pa, page))).toEqual([false, true, false, true]);
+    expect([1, 2, 3, 4].map((page) => c.changed(pa, page))).toEqual([false, false, false, false]);
+    expect(c.facts(pa).changes).toBe(2n);
+    // Nobody saw what is not published, and it still can be.
+    expect(b.readWord(pb, 5)).toBe(15);
+    expect(b.tryPin(pb, 3, WRITE | NO_WAIT)).toBe(ERRNO.AGAIN);
+    expect(c.unpin(pa, 3, true)).toBe(0);
+    expect(b.readWord(pb, 3)).toBe(333);
+    // Changes to what others changed meanwhile are refused, and nothing of them is seen.
+    expect(c.tryPin(pa, 4, WRITE)).toBe(ERRNO.STALE);
+    expect(c.unpin(pa, 4, true)).toBe(ERRNO.STALE);
+    expect(b.readWord(pb, 4)).toBe(54);
+    expect([1, 2].map((page) => c.unpin(pa, page))).toEqual([0, 0]);
+    c.writeWord(pa, 4, 64);
+    expect(b.readWord(pb, 4)).toBe(64);
+    for (const guest of [b, c]) guest.end();
+  });
+
+  test.each([8, 200])(
+    'the pool may have another size after a restart: %i frames',
+    async (frames) => {
+      const { grants, a, b, pa } = pair({ frames: 16 });
+      const pinned = [3, 7, 11, 12, 13, 14].map((page) => {
+        a.writeWord(pa, page, page);
+        return [page, a.pin(pa, page, page % 2 ? 'read' : 'write').byteOffset] as const;
+      });
+      b.end();
+      const c = await restarted(a, [{ ...grants[0]!, frames }]);
+      expect(c.facts(pa).frames).toBe(frames);
+      for (const [page, at] of pinned) {
+        expect(Buffer.from(c.at(at)).readUInt32LE(0)).toBe(page);
+        expect(c.changed(pa, page)).toBe(false);
+        expect(c.unpin(pa, page, page % 2 === 0)).toBe(0);
+      }
+      for (const [page] of pinned) expect(c.readWord(pa, page)).toBe(page);
+      c.end();
+    },
+  );
+});
+
+describe('a guest that asks for what there is not', () => {
+  const grants = [grantOf(newFile()), grantOf(newFile(), { name: 'ro', readOnly: true })];
+
+  test('wrong arguments are answered with an errno', () => {
+    const guest = new PoolGuest({ grants });
+    expect(guest.open('none')).toBe(ERRNO.NOENT);
+    expect(guest.open('p', { slots: 0 })).toBe(ERRNO.INVAL);
+    expect(guest.open('p', { slots: 1000 })).toBe(ERRNO.FAULT);
+    expect(guest.open('p', { slots: 2 ** 31 })).toBe(ERRNO.INVAL);
+    expect(guest.open('p', { at: SLOTS_AT + 8 })).toBe(ERRNO.INVAL);
+    expect(guest.open('p', { at: -PAGE })).toBe(ERRNO.FAULT);
+    expect(guest.call('open', -1, 5, PAGE, SLOTS_AT, 1, 0, 0)).toBe(ERRNO.FAULT);
+    expect(guest.call('open', 64, 1, PAGE, SLOTS_AT, 1, 0, -2)).toBe(ERRNO.FAULT);
+    expect(guest.call('open', 64, 1, 2 * PAGE, SLOTS_AT, 1, 0, 0)).toBe(ERRNO.INVAL);
+    expect(guest.call('open', 64, 1, PAGE, SLOTS_AT, 1, 2, 0)).toBe(ERRNO.INVAL);
+    expect(guest.call('open', 0, 65_536, PAGE, SLOTS_AT, 1, 0, 0)).toBe(ERRNO.NAMETOOLONG);
+    const pool = guest.opened('p');
+    expect(guest.open('p')).toBe(ERRNO.EXIST);
+    expect(guest.tryPin(pool, 1000)).toBe(ERRNO.FBIG);
+    expect(guest.tryPin(pool, -1)).toBe(ERRNO.FBIG);
+    expect(guest.tryPin(pool, 1, 4)).toBe(ERRNO.INVAL);
+    expect(guest.call('pin', pool, 1, 0, -4)).toBe(ERRNO.FAULT);
+    expect(guest.unpin(pool, 1)).toBe(ERRNO.INVAL);
+    guest.pin(pool, 1);
+    expect(guest.unpin(pool, 1, true)).toBe(ERRNO.PERM);
+    expect(guest.close(pool)).toBe(ERRNO.BUSY);
+    expect(guest.unpin(pool, 1)).toBe(0);
+    expect(guest.unpin(pool, 1)).toBe(ERRNO.INVAL);
+    expect(guest.close(pool)).toBe(0);
+    for (const name of ['close', 'flush', 'pin', 'unpin', 'changed', 'version', 'facts']) {
+      for (const number of [pool, 99, -1])
+        expect(guest.call(name, number, 0, 0, 0)).toBe(ERRNO.BADF);
+    }
+    expect(guest.call('open')).toBe(ERRNO.NOENT);
+    guest.end();
+  });
+
+  test('a pool for reading only is not written', () => {
+    const writer = new PoolGuest({ grants: [{ ...grants[1]!, readOnly: false }] });
+    writer.writeWord(writer.opened('ro'), 1, 5);
+    const guest = new PoolGuest({ grants });
+    const pool = guest.opened('ro');
+    expect(guest.readWord(pool, 1)).toBe(5);
+    expect(guest.tryPin(pool, 1, WRITE)).toBe(ERRNO.ROFS);
+    expect(guest.facts(pool).flags).toBe(2);
+    expect(guest.open('ro', { window: true, at: 2 * SLOTS_AT })).toBe(ERRNO.NOTSUP);
+    for (const one of [guest, writer]) one.end();
+  });
+
+  test('a pin counts as often as it was made', () => {
+    const guest = new PoolGuest({ grants });
+    const pool = guest.opened('p', { slots: 2 });
+    const at = guest.pin(pool, 8).byteOffset;
+    expect(guest.pin(pool, 8, 'write').byteOffset).toBe(at);
+    setWords(guest.at(at), 88);
+    expect(guest.unpin(pool, 8, true)).toBe(0);
+    expect(guest.version(pool, 8)).toBe(0n);
+    guest.pin(pool, 9);
+    expect(guest.tryPin(pool, 10)).toBe(ERRNO.NOBUFS);
+    expect(guest.unpin(pool, 8)).toBe(0);
+    expect(guest.version(pool, 8)).toBe(1n);
+    expect(guest.readWord(pool, 8)).toBe(88);
+    guest.end();
+  });
+});
+
+test.runIf(canShow)('a window is private memory of zeros once it is closed', () => {
+  const grants = [grantOf(newFile())];
+  const [a, b] = [new PoolGuest({ grants }), new PoolGuest({ grants })];
+  const [pa, pb] = [a.opened('p', { window: true }), b.opened('p', { window: true })];
+  const at = a.pin(pa, 1, 'write').byteOffset;
+  setWords(a.at(at), 1);
+  expect(a.unpin(pa, 1, true)).toBe(0);
+  const there = b.pin(pb, 1).byteOffset;
+  expect(Buffer.from(b.at(there)).readUInt32LE(0)).toBe(1);
+  expect(a.close(pa)).toBe(0);
+  expect(a.memory.bytes.subarray(SLOTS_AT, SLOTS_AT + 8 * PAGE).every((byte) => byte === 0)).toBe(
+    true,
+  );
+  setWords(a.at(at), 99);
+  expect(Buffer.from(b.at(there)).readUInt32LE(0)).toBe(1);
+  b.end();
+  a.end();
+});
