@@ -198,8 +198,9 @@ export class GuestInstance {
     return this.frames.toImage((ref) => this.#exports.indexOf(ref));
   }
 
-  captureMemory(into?: Uint8Array<ArrayBuffer>): CapturedPages {
-    return capturePages(this.memories(), into);
+  /** `beside`: views of other memories that go into the image, behind the guest's own. */
+  captureMemory(into?: Uint8Array<ArrayBuffer>, beside: readonly Uint8Array[] = []): CapturedPages {
+    return capturePages([...this.memories(), ...beside], into);
   }
 
   captureGlobals(): ImageValues {

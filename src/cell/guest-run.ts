@@ -19,12 +19,14 @@ import type { Grants, GuestResources } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
+import { partMemories } from '../image/memory-parts.ts';
 import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
 import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
+import { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import { FuelMeter } from './fuel-meter.ts';
@@ -94,26 +96,32 @@ class Guest {
   #entries: ReturnType<GuestInstance['entries']> = [];
   readonly #resources: GuestResources;
   readonly #restored: boolean;
+  /** Null: our own. */
+  readonly #layer: WasmerLayer | null;
   #images = 0;
   readonly #environment: WasiEnvironment;
   /** What `stasis.checkpoint` answers when its call is made again after the capture. */
   #answer: number;
 
   private constructor(parts: GuestParts) {
-    const { world, start, loaded, resources, head } = parts;
+    const { world, start, loaded, resources, layer, head } = parts;
     this.#world = world;
     this.#start = start;
     this.#resources = resources;
     this.#restored = head !== null;
+    this.#layer = layer;
     this.#answer = head === null ? ANSWER_MADE : ANSWER_RESTARTED;
     const used = head?.counters.fuel ?? 0n;
     const calls = Number(head?.counters.calls ?? 0n);
     this.#meter = new FuelMeter({ used, limit: start.limits.fuel, now: world.nowMs });
     this.#gate = new SafepointGate(world.shared, this.#meter, start.triggers, calls);
     this.#environment = this.#makeEnvironment(parts.stdin);
+    const preview1 = layer?.calls(this.#environment) ?? createPreview1(this.#environment);
+    // The other layer is shown the later snapshot only.
+    const snapshot0 = layer === null ? createSnapshot0(this.#environment) : {};
     const find = importFinder({
-      preview1: createPreview1(this.#environment) as unknown as Record<string, HostFunction>,
-      snapshot0: createSnapshot0(this.#environment) as unknown as Record<string, HostFunction>,
+      preview1: preview1 as unknown as Record<string, HostFunction>,
+      snapshot0: snapshot0 as unknown as Record<string, HostFunction>,
       stasis: { checkpoint: () => this.#checkpointCall() },
       provided: resources.imports,
       trapUnknown: start.trapUnknownImports,
@@ -141,14 +149,18 @@ class Guest {
   async #enter(head: ImageHead | null, pages: Uint8Array): Promise<void> {
     const { memory, pause, clock } = this.#environment;
     const instance = this.#instance;
-    if (head !== null) {
-      instance.restoreMemory(head.memories, pages);
+    const layer = this.#layer;
+    const image = head === null ? null : partMemories(head.memories, pages, layer === null ? 0 : 1);
+    if (head !== null && image !== null) {
+      instance.restoreMemory(image.own.memories, image.own.pages);
       instance.restoreTables(head.tables);
       instance.restoreGlobals(head.globals);
     }
     this.#resources.attach({ memory, pause, clock });
-    if (head !== null) {
+    layer?.attach(instance.wasiMemory(), head === null ? this.#start.preopens : []);
+    if (head !== null && image !== null) {
       await this.#resources.rebuild(head, 'restarted');
+      layer?.goBackTo(image.beside.memories[0]!, image.beside.pages);
       instance.restoreStack(head.stack.frames);
       this.#calls.restorePending(head.stack.pending);
     }
@@ -164,10 +176,11 @@ class Guest {
     const head = start.restore === null ? null : decodeImageHead(start.restore);
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
     const stdin = createSharedStdin(world.shared, world.wishStdin);
-    const grants = grantsOf(world, start, stdin, loaded.module.imports);
+    const layer = start.wasi === 'wasmer' ? wasmerLayer(world, start) : null;
+    const grants = grantsOf(world, start, stdin, loaded.module.imports, layer);
     const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
     try {
-      const guest = new Guest({ world, start, loaded, resources, stdin, head });
+      const guest = new Guest({ world, start, loaded, resources, stdin, layer, head });
       await guest.#enter(head, pages);
       return guest;
     } catch (error) {
@@ -286,6 +299,7 @@ class Guest {
     const spare = this.#world.spareBuffer();
     const { memories, pages } = instance.captureMemory(
       spare === undefined ? undefined : new Uint8Array(spare),
+      this.#layer === null ? [] : [this.#layer.memory],
     );
     const head = encodeImageHead({
       format: IMAGE_FORMAT,
@@ -334,6 +348,7 @@ interface GuestParts {
   readonly loaded: LoadedModule;
   readonly resources: GuestResources;
   readonly stdin: SharedStdin;
+  readonly layer: WasmerLayer | null;
   readonly head: ImageHead | null;
 }
 
@@ -350,11 +365,17 @@ const ANSWER_RESTARTED = 1;
 const NO_PAGES = new Uint8Array(0);
 const NO_MEMORY = { buffer: new ArrayBuffer(0) };
 
+function wasmerLayer({ clock }: GuestWorld, { args, env, limits }: StartMessage): WasmerLayer {
+  const { memoryPages: memoryPagesMax } = limits;
+  return new WasmerLayer({ args, env, realtimeNs: () => clock.realtimeNs(), memoryPagesMax });
+}
+
 function grantsOf(
   world: GuestWorld,
   start: StartMessage,
   stdin: SharedStdin,
   imports: readonly ModuleImport[],
+  layer: WasmerLayer | null,
 ): Grants {
   const { logFd, inheritOutput: inherit } = start;
   // By the module alone, so that a restore has the same providers as the run before.
@@ -362,14 +383,18 @@ function grantsOf(
   const sink = (stream: 1 | 2): Grants['stdout'] =>
     createOutputSink({ stream, logFd, inherit, nowNs: () => world.clock.realtimeNs() });
   return {
-    preopens: start.preopens,
+    // The other layer has its files in memory.
+    preopens: layer === null ? start.preopens : [],
     ...(start.keeping === null ? {} : { keeping: start.keeping }),
     stdin,
     stdout: sink(1),
     stderr: sink(2),
     clock: world.clock,
     random: world.random,
-    providers: usesPools ? [createPoolProvider(start.pools, world.random)] : [],
+    providers: [
+      ...(usesPools ? [createPoolProvider(start.pools, world.random)] : []),
+      ...(layer === null ? [] : [layer.provider]),
+    ],
   };
 }
 

@@ -24,6 +24,7 @@ import {
 } from '../cbor/shape.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { WASI_LAYERS } from '../wasi/layers.ts';
 import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
@@ -75,6 +76,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,
+    wasi: oneOf(...WASI_LAYERS),
     restore: nullable(bytes()),
     triggers: arrayOf(trigger),
     digestMemory: boolean,

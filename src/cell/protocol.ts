@@ -17,6 +17,7 @@
 import type { CborValue } from '../cbor/cbor.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { WasiLayer } from '../wasi/layers.ts';
 
 /**
  * Host → cell, once. Attachments: the guest's module; with `cached`, the instrumented module and its plan;
@@ -38,6 +39,7 @@ export interface StartMessage {
   /** Exported function to call instead of `_start`. */
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
+  readonly wasi: WasiLayer;
   /** Encoded image head to go on from (the pages come as an attachment). */
   readonly restore: Uint8Array | null;
   /** Capture by itself at these points (tests, replays): see `Trigger`. */

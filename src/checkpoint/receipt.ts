@@ -53,9 +53,11 @@ export function makeReceipt(plan: RestorePlan, head: ImageHead): Receipt {
       `host is ${software.host}`,
       `image format is ${software.imageFormat}`,
       `engine is ${software.engine}`,
+      ...(software.wasi === undefined ? [] : [`WASI layer is ${software.wasi}`]),
       'image is whole and authentic',
     ],
-    directories: request.preopens,
+    // Those of the other layer were copied when the guest began.
+    directories: request.wasi === 'stasis' ? request.preopens : [],
     pools: request.pools ?? [],
     fuelUsed: String(head.counters.fuel),
     fuelLimit: request.fuel,

@@ -17,6 +17,7 @@ import { decodeImageHead } from '../image/head.ts';
 import type { ImageHead } from '../image/image.ts';
 import type { CheckpointInfo, Requester, SoftwareIdentity } from '../vault/checkpoint-info.ts';
 import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
+import type { WasiLayer } from '../wasi/layers.ts';
 
 /** Which checkpoint; with nothing given, the owner's last one. */
 export interface RestoreSelector {
@@ -48,7 +49,7 @@ export interface RestoreTools {
   readonly table: JobTable;
   readonly vault: Vault;
   readonly requester: Requester;
-  readonly softwareFor: (module: string) => SoftwareIdentity;
+  readonly softwareFor: (module: string, wasi: WasiLayer) => SoftwareIdentity;
 }
 
 export interface RestorePlan {
@@ -74,18 +75,30 @@ export async function planRestore(
   const info = await select(tools, selector);
   const view = table.find(requester.owner, info.job);
   if (jobState(view.run) === 'running') throw jobRunning(view);
-  const software = tools.softwareFor(view.job.moduleDigest);
-  await vault.check(requester, info.id, software);
   // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
   const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
+  const software = tools.softwareFor(view.job.moduleDigest, maker.request.wasi);
+  await vault.check(requester, info.id, software);
   return {
     info,
     view,
     module: loadModule(places, view.job.moduleDigest),
     software,
-    request: { ...maker.request, ...changes },
+    request: changedRequest(maker.request, changes),
     parent: { run: info.run, logBytes: info.logBytes, checkpoint: info.id },
   };
+}
+
+/** A guest whose files lie in its image has them from there; a directory would change nothing. */
+function changedRequest(before: RunRequest, changes: RestoreChanges): RunRequest {
+  if (before.wasi === 'wasmer' && changes.preopens !== undefined) {
+    throw new HostError(
+      'ERR_USAGE',
+      'A guest on @wasmer/wasi has its files in its checkpoint: no directory can be granted.',
+      { hint: 'restore it without --dir and --dir-ro' },
+    );
+  }
+  return { ...before, ...changes };
 }
 
 async function select(

@@ -2,14 +2,17 @@ import { HOST_VERSION } from '../host/version.ts';
 import { IMAGE_FORMAT } from '../image/image.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import { layerIdentity, type WasiLayer } from '../wasi/layers.ts';
 
-/** What the software is now, for the module with that digest. `engine`: V8's version. */
-export function softwareNow(module: string, engine: string): SoftwareIdentity {
+/** What the software is now, for the module with that digest, on that layer. `engine`: V8's version. */
+export function softwareNow(module: string, engine: string, wasi: WasiLayer): SoftwareIdentity {
   return {
     module,
     instrumenter: INSTRUMENTER_VERSION,
     host: HOST_VERSION,
     imageFormat: IMAGE_FORMAT,
     engine: `v8 ${engine}`,
+    // Ours has the host's version.
+    ...(wasi === 'stasis' ? {} : { wasi: layerIdentity(wasi) }),
   };
 }

@@ -34,8 +34,10 @@ import { type Places, preparePlaces } from '../host/places.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
+import type { SoftwareIdentity } from '../vault/checkpoint-info.ts';
 import { openVault } from '../vault/open-vault.ts';
 import type { Vault } from '../vault/vault.ts';
+import type { WasiLayer } from '../wasi/layers.ts';
 import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
 
 const JOB_ID_BYTES = 8;
@@ -147,7 +149,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
-        software: softwareNow(module.digest, process.versions.v8),
+        software: softwareFor(module.digest, request.wasi),
         module,
       }),
       onStarted: () => {
@@ -210,7 +212,7 @@ async function prepareRestore(
     table,
     vault,
     requester: settingsRequester(settings),
-    softwareFor: (module: string) => softwareNow(module, process.versions.v8),
+    softwareFor,
   };
   const plan = await planRestore(tools, selector, changes);
   const { opened, head } = await openImage(tools, plan);
@@ -239,7 +241,7 @@ export async function tryRestore(
       table,
       vault,
       requester: settingsRequester(settings),
-      softwareFor: (module: string) => softwareNow(module, process.versions.v8),
+      softwareFor,
     };
     const plan = await planRestore(tools, work.selector, work.changes);
     const { head } = await openImage(tools, plan);
@@ -253,6 +255,10 @@ export async function tryRestore(
 export function openPlacesVault(places: Places): Promise<Vault> {
   const { vault: directory, keyFile } = places;
   return openVault({ directory, keyFile, now: wallClockNow, random: freshBytes });
+}
+
+function softwareFor(module: string, wasi: WasiLayer): SoftwareIdentity {
+  return softwareNow(module, process.versions.v8, wasi);
 }
 
 /** Most runs make no checkpoint; the vault is opened, and made, when one does. */

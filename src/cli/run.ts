@@ -2,9 +2,10 @@
  * `stasis run`: starts a guest, in the foreground or detached.
  */
 import { basename, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { CARRY_BYTES_DEFAULT, type RunRequest } from '../host/run-request.ts';
+import { WASI_LAYERS, type WasiLayer } from '../wasi/layers.ts';
 import type { CommandContext } from './command-context.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
 import {
@@ -18,6 +19,7 @@ interface RunOptions extends SharedOptions {
   readonly name?: string;
   readonly invoke?: string;
   readonly trapUnknownImports?: boolean;
+  readonly wasi: WasiLayer;
 }
 
 export function addRunCommand(program: Command, context: CommandContext): void {
@@ -47,6 +49,14 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     )
     .option('--invoke <export>', 'call this exported function instead of _start')
     .option('--trap-unknown-imports', 'run although imports are missing; calling one traps')
+    .addOption(
+      new Option(
+        '--wasi <layer>',
+        "what answers the guest's WASI calls: stasis, or wasmer for the package @wasmer/wasi, whose files are in memory",
+      )
+        .choices(WASI_LAYERS)
+        .default('stasis'),
+    )
     .addHelpText(
       'after',
       `
@@ -70,6 +80,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         checkpointEveryMs: options.checkpointEvery ?? null,
         invoke: options.invoke ?? null,
         trapUnknownImports: options.trapUnknownImports ?? false,
+        wasi: options.wasi,
         keepLog: options.log,
         removeAtEnd: options.rm ?? false,
       };

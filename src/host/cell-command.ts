@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { ENGINE_FLAGS } from '../cell/engine-flags.ts';
 import type { Preopen } from '../cell/protocol.ts';
 import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
+import type { WasiLayer } from '../wasi/layers.ts';
 
 /** Where the cell's code lies. Everything it imports is under one of `codeDirectories`. */
 export interface CellProgram {
@@ -33,6 +34,14 @@ export function cellProgram(node: string): CellProgram {
     entry: join(rooms, `cell/main.${extension}`),
     codeDirectories: [rooms, ...packagePlaces(rooms, 'cbor-x')],
   };
+}
+
+/** `program` with what else its code imports for that layer. */
+export function programFor(program: CellProgram, layer: WasiLayer): CellProgram {
+  if (layer === 'stasis') return program;
+  const rooms = fileURLToPath(new URL('../', import.meta.url));
+  const codeDirectories = [...program.codeDirectories, ...packagePlaces(rooms, '@wasmer/wasi')];
+  return { ...program, codeDirectories };
 }
 
 /**

@@ -11,11 +11,11 @@
 import { closeSync, fstatSync, mkdirSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileKeeping, StartMessage, Trigger } from '../cell/protocol.ts';
+import type { FileKeeping, Preopen, StartMessage, Trigger } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { checkPoolGrant } from '../pool/pool-grant.ts';
-import type { CellProgram } from './cell-command.ts';
+import { type CellProgram, programFor } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
 import {
   type ControlAnswer,
@@ -93,8 +93,9 @@ export interface HostedEnd {
  */
 export async function hostRun(tools: HostTools, options: HostRunOptions): Promise<HostedRun> {
   const { places, table, now } = tools;
-  const { job, request } = options;
-  checkDirectories(request);
+  const { job, request, restore } = options;
+  const directories = grantedDirectories(request, restore);
+  checkDirectories(directories);
   for (const grant of request.pools ?? []) checkPoolGrant(grant);
   const run = enter(tools, options);
   let guest: GuestRun | null = null;
@@ -137,8 +138,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
     guest = await superviseGuest({
-      ...cellWork(tools, options, logFd),
-      program: tools.program,
+      ...cellWork(tools, options, directories, logFd),
+      program: programFor(tools.program, request.wasi),
       logFd,
       inheritStdio: options.inheritStdio,
       timeoutMs: request.timeoutMs,
@@ -195,6 +196,7 @@ function enter({ table, now }: HostTools, { job, request, restore }: HostRunOpti
 function cellWork(
   { places, instrumenter, now }: HostTools,
   { job, request, module, restore, triggers, digestMemory, inheritStdio }: HostRunOptions,
+  preopens: readonly Preopen[],
   logFd: number | null,
 ): { start: StartMessage; attachments: Uint8Array[] } {
   const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
@@ -207,8 +209,8 @@ function cellWork(
       cached: cached !== null,
       args: request.args,
       env: request.env,
-      preopens: request.preopens,
-      keeping: keepingOf(places, job, request),
+      preopens,
+      keeping: request.wasi === 'stasis' ? keepingOf(places, job, request) : null,
       pools: request.pools ?? [],
       limits: {
         fuel: request.fuel === null ? null : BigInt(request.fuel),
@@ -217,6 +219,7 @@ function cellWork(
       },
       invoke: request.invoke,
       trapUnknownImports: request.trapUnknownImports,
+      wasi: request.wasi,
       restore: restore?.head ?? null,
       triggers,
       digestMemory,
@@ -269,7 +272,29 @@ function checkLogBytes(logFd: number | null, logBytes: number): void {
   });
 }
 
-function checkDirectories({ preopens }: RunRequest): void {
+/**
+ * The directories that the cell may touch. The layer that has its files in memory gets them only to
+ * copy, when a guest begins; later they are in its image.
+ */
+function grantedDirectories(
+  { preopens, wasi }: RunRequest,
+  restore: RestorePoint | null,
+): readonly Preopen[] {
+  if (wasi === 'stasis') return preopens;
+  if (restore !== null) return [];
+  const writable = preopens.find(({ readOnly }) => !readOnly);
+  if (writable === undefined) return preopens;
+  throw new HostError(
+    'ERR_USAGE',
+    'A guest on @wasmer/wasi has its files in memory: nothing that it writes would get to a directory.',
+    {
+      facts: { directory: writable.hostPath },
+      hint: 'grant it with --dir-ro: it is copied when the guest begins, and the guest has the copy',
+    },
+  );
+}
+
+function checkDirectories(preopens: readonly Preopen[]): void {
   for (const { hostPath } of preopens) {
     let isDirectory = false;
     try {

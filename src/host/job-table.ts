@@ -268,7 +268,8 @@ function readRun(row: Row): RunRecord {
   return {
     number: Number(row['number']),
     parent: json('parent'),
-    request: json('request'),
+    // A run from before there was a choice was on our own layer.
+    request: { wasi: 'stasis', ...json('request') },
     host: json('host'),
     cell: json('cell'),
     socket: plain('socket'),

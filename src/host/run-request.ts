@@ -4,6 +4,7 @@
  */
 import type { Preopen } from '../cell/protocol.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { WasiLayer } from '../wasi/layers.ts';
 
 export const CARRY_BYTES_DEFAULT = 64 * 1024 * 1024;
 
@@ -27,6 +28,7 @@ export interface RunRequest {
   readonly checkpointEveryMs: number | null;
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
+  readonly wasi: WasiLayer;
   readonly keepLog: boolean;
   /** Remove the job, its log and its checkpoints when it ends. */
   readonly removeAtEnd: boolean;

@@ -12,6 +12,8 @@ export interface SoftwareIdentity {
   readonly host: string;
   readonly imageFormat: number;
   readonly engine: string;
+  /** The layer of WASI that the guest runs on, with its version; absent: the host's own. */
+  readonly wasi?: string;
 }
 
 /** By which way a request came in; a checkpoint opens only to the way that it was made by. */

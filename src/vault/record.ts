@@ -7,9 +7,9 @@
  */
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
-import { bytes, checkShape, integer, mapOf, oneOf, text } from '../cbor/shape.ts';
+import { bytes, checkShape, integer, mapOf, oneOf, type Shape, text } from '../cbor/shape.ts';
 import type { CheckpointRow } from '../store/store.ts';
-import type { CheckpointInfo } from './checkpoint-info.ts';
+import type { CheckpointInfo, SoftwareIdentity } from './checkpoint-info.ts';
 import { IDENTITY_BYTES } from './chunk.ts';
 import { vaultDamaged } from './damage.ts';
 import { bindTo, openSmall, sealSmall } from './sealing.ts';
@@ -24,6 +24,20 @@ export interface CheckpointRecord {
 }
 
 const count = integer(0);
+
+const ownLayer = {
+  module: text(),
+  instrumenter: text(),
+  host: text(),
+  imageFormat: count,
+  engine: text(),
+};
+const otherLayer = mapOf({ ...ownLayer, wasi: text() });
+const software: Shape<SoftwareIdentity> = (value) =>
+  typeof value === 'object' && value !== null && 'wasi' in value
+    ? otherLayer(value)
+    : mapOf(ownLayer)(value);
+
 const recordShape = mapOf({
   owner: text(),
   id: text(),
@@ -32,13 +46,7 @@ const recordShape = mapOf({
   sequence: integer(1),
   stamp: text(),
   cause: oneOf('request', 'timer', 'guest', 'trigger'),
-  software: mapOf({
-    module: text(),
-    instrumenter: text(),
-    host: text(),
-    imageFormat: count,
-    engine: text(),
-  }),
+  software,
   entry: oneOf('cli', 'edge', 'replay'),
   run: count,
   logBytes: count,
@@ -54,10 +62,13 @@ export function sealRecord(
   random: Random,
 ): Uint8Array {
   const { id, sequence, software } = info;
-  const { module, instrumenter, host, imageFormat, engine } = software;
+  const { module, instrumenter, host, imageFormat, engine, wasi } = software;
   const plain = encodeCbor({
     ...info,
-    software: { module, instrumenter, host, imageFormat, engine },
+    software: {
+      ...{ module, instrumenter, host, imageFormat, engine },
+      ...(wasi === undefined ? {} : { wasi }),
+    },
     owner: keys.owner,
     manifest,
   });

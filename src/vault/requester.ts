@@ -11,7 +11,11 @@ const SOFTWARE_FIELDS = [
   ['host', 'host'],
   ['imageFormat', 'image format'],
   ['engine', 'engine'],
+  ['wasi', 'WASI layer'],
 ] as const;
+
+/** What is told of a field that is absent; there is one only. */
+const OWN_LAYER = "the host's own";
 
 /** Throws ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH or ERR_SOFTWARE_MISMATCH, whichever comes first. */
 export function checkRequest(
@@ -50,8 +54,8 @@ function checkSoftware(id: string, sealed: SoftwareIdentity, now: SoftwareIdenti
     names.length === 1 ? names[0] : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
   const facts: Record<string, Facts[string]> = { checkpoint: id };
   for (const [field, name] of differing) {
-    facts[`${name} sealed`] = sealed[field];
-    facts[`${name} now`] = now[field];
+    facts[`${name} sealed`] = sealed[field] ?? OWN_LAYER;
+    facts[`${name} now`] = now[field] ?? OWN_LAYER;
   }
   throw new HostError(
     'ERR_SOFTWARE_MISMATCH',

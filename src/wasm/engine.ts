@@ -45,6 +45,7 @@ interface Engine {
   readonly validate: (bytes: Uint8Array<ArrayBuffer>) => boolean;
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => EngineModule;
   readonly Instance: new (module: EngineModule, imports?: EngineImports) => EngineInstance;
+  readonly Memory: new (descriptor: { initial: number }) => EngineMemory;
   readonly Table: new (descriptor: { element: 'anyfunc'; initial: number }) => EngineTable;
   readonly Exception: new (tag: EngineTag, payload: readonly unknown[]) => object;
   readonly RuntimeError: new (message?: string) => Error;

@@ -29,6 +29,7 @@ const fromHost: readonly HostMessage[] = [
     limits: { fuel: 10n, memoryPages: 17, tableEntries: 100 },
     invoke: null,
     trapUnknownImports: false,
+    wasi: 'stasis',
     restore: new Uint8Array([1]),
     triggers: [
       { fuel: 2n ** 60n, stop: false },

@@ -28,6 +28,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     },
     invoke: request.invoke,
     trapUnknownImports: request.trapUnknownImports,
+    wasi: request.wasi,
     restore: null,
     triggers: [],
     digestMemory: true,

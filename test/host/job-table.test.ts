@@ -52,6 +52,7 @@ function run(host = alive): NewRun {
       checkpointEveryMs: null,
       invoke: null,
       trapUnknownImports: false,
+      wasi: 'stasis',
       keepLog: true,
       removeAtEnd: false,
     },

@@ -30,6 +30,7 @@ const start = (script: string): StartMessage => ({
   limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
   invoke: null,
   trapUnknownImports: false,
+  wasi: 'stasis',
   restore: null,
   triggers: [],
   digestMemory: false,
