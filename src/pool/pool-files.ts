@@ -41,6 +41,8 @@ export interface PoolFiles {
   readonly pages: PageFile;
   readonly locks: PoolLocks;
   readonly framesFd: number;
+  /** Takes the frames' name away, when nobody else has the pool open. */
+  removeFrames(): void;
   /** Lets go of all files and locks; never throws. */
   close(): void;
 }
@@ -66,6 +68,7 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
   const fds: (number | null)[] = [];
   let locks: PoolLocks | null = null;
   let table: FrameTable | null = null;
+  const removeFrames = (): void => removeFile(`${grant.hostPath}-frames`);
   const close = (): void => {
     table?.close();
     locks?.close();
@@ -112,7 +115,10 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
     table.setBusy(false);
     locks.release(MUTEX);
     if (lock !== null)
-      return new SharedPool({ table, pages, locks, framesFd: frames.fd, close }, lock);
+      return new SharedPool(
+        { table, pages, locks, framesFd: frames.fd, removeFrames, close },
+        lock,
+      );
     close();
     return 'full';
   } catch (error) {
@@ -129,11 +135,7 @@ interface Frames {
 
 function makeFrames(grant: PoolGrant, shape: TableIdentity, calls: PoolCalls | null): Frames {
   const path = `${grant.hostPath}-frames`;
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
+  removeFile(path);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const fd = openSync(path, flags, 0o600);
   try {
@@ -189,6 +191,14 @@ function takeGuestLock(table: FrameTable, locks: PoolLocks): number | null {
     return lock;
   }
   return null;
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw ioFailure(`remove ${path}`, error);
+  }
 }
 
 /** Opens a file that must be ours alone. */

@@ -172,6 +172,9 @@ export class SharedPool {
     try {
       if (this.enter(waiting) === 'entered') {
         this.#table.clearGuest(this.lock);
+        if (!this.#locks.anyGuest()) this.#files.removeFrames();
+        // Within the mutex: who comes next is alone, or meets somebody who has the frames open.
+        this.#locks.release(this.lock);
         this.leave('done');
       }
     } finally {

@@ -31,9 +31,9 @@ const READS_HOST: readonly string[] = ['directory-walk', 'open-files', 'sleeping
 /** Shorter than by default where a run is repeated from a hundred places. */
 const ARGS: Readonly<Record<string, readonly string[]>> = { 'sleeping-poll': ['10'] };
 
-/** Every guest but the kernels, which hold no other state than these. */
+/** Every guest but the kernels, which hold no other state than these, and those that need a pool. */
 export const GUEST_CASES: readonly GuestCase[] = presentModules()
-  .filter((name) => !name.startsWith('kernels/'))
+  .filter((name) => !/^(kernels|pools)\//.test(name))
   .map((name) => ({
     name,
     module: join(ROOT, 'guests', 'build', `${name}.wasm`),

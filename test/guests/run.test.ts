@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { moduleBytes, presentModules } from './built-modules.ts';
 import { type GuestOptions, runGuest } from './run-guest.ts';
 
-const guests = presentModules().filter((name) => !name.startsWith('kernels/'));
+const guests = presentModules().filter((name) => !/^(kernels|pools)\//.test(name));
 
 const numberedLines = (count: number): string =>
   Array.from({ length: count }, (_, at) => `${at + 1} a line\n`).join('');
