@@ -115,8 +115,12 @@ async function select(
   const which =
     id !== null ? 'with that id' : at !== null ? `at or before ${at}` : name !== null ? '' : 'yet';
   const whose = name === null ? 'There is no checkpoint' : `The job ${name} has no checkpoint`;
+  const list =
+    name === null ? 'stasis checkpoints lists them' : `stasis checkpoints ${name} lists them`;
+  const make = `stasis checkpoint ${name ?? 'NAME'} makes one of a running job; run --checkpoint-every does it by itself`;
   throw new HostError('ERR_NO_SUCH_CHECKPOINT', `${whose} ${which}`.trimEnd().concat('.'), {
-    hint: name === null ? 'stasis checkpoints lists them' : `stasis checkpoints ${name} lists them`,
+    // Without a choice by id or time, there is nothing that a list could show.
+    hint: id === null && at === null ? make : list,
   });
 }
 

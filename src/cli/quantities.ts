@@ -50,7 +50,7 @@ export function parseCount(text: string, min: number, max: number): number {
 export function parseFuel(text: string): string {
   const fuel = /^\d{1,19}$/.test(text) ? BigInt(text) : -1n;
   if (fuel >= 1n && fuel < 2n ** 63n) return String(fuel);
-  throw usage('an amount of fuel', text, 'write a whole number of 1 or more');
+  throw usage('an amount of fuel', text, 'write a whole number from 1 to 9223372036854775807');
 }
 
 /** ISO 8601 in UTC with milliseconds, as stamps are. Throws ERR_USAGE. */

@@ -67,7 +67,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
     )
     .action(async (module: string, args: string[], options: RunOptions) => {
       const request: RunRequest = {
-        modulePath: resolve(module),
+        modulePath: modulePathOf(module),
         args: [basename(module), ...args],
         env,
         preopens: gathered.preopens,
@@ -108,5 +108,13 @@ function readVariable(text: string, environment: NodeJS.ProcessEnv): string {
   if (value !== undefined) return `${text}=${value}`;
   throw new HostError('ERR_USAGE', `The variable ${JSON.stringify(text)} is not set here.`, {
     hint: `write --env ${text}=VALUE`,
+  });
+}
+
+/** An empty name would be the working directory. */
+function modulePathOf(module: string): string {
+  if (module !== '') return resolve(module);
+  throw new HostError('ERR_USAGE', 'The name of the module is empty.', {
+    hint: 'stasis run program.wasm',
   });
 }

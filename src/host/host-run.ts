@@ -306,6 +306,7 @@ function checkDirectories(preopens: readonly Preopen[]): void {
     if (isDirectory) continue;
     throw new HostError('ERR_NO_SUCH_DIRECTORY', `There is no directory ${hostPath} to grant.`, {
       facts: { directory: hostPath },
+      hint: 'make the directory, or name another one with --dir',
     });
   }
 }

@@ -62,6 +62,7 @@ function readRegularFile(path: string): Uint8Array {
 function unreadable(path: string, why: string, cause?: unknown): HostError {
   return new HostError('ERR_MODULE_UNREADABLE', `${path} can't be read as a module: ${why}.`, {
     facts: { path },
+    hint: 'name a .wasm file that you may read',
     cause,
   });
 }
