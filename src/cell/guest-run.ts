@@ -15,8 +15,9 @@ import { fstatSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { GuestMemory } from '../abi/guest-memory.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { Grants, GuestResources } from '../handle/grants.ts';
+import type { Grants, GuestResources, StdinSource } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
+import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
@@ -29,6 +30,7 @@ import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
+import { createDescriptorStdin, type DescriptorStdin } from './descriptor-stdin.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
@@ -36,7 +38,14 @@ import { HostCalls, type HostFunction } from './host-calls.ts';
 import { checkImports, importFinder } from './import-finder.ts';
 import { type LoadedModule, loadModule } from './loaded-module.ts';
 import { createOutputSink } from './output-sink.ts';
-import type { CellMessage, Ending, ImageMessage, SealedMessage, StartMessage } from './protocol.ts';
+import type {
+  CellMessage,
+  Ending,
+  GuestStream,
+  ImageMessage,
+  SealedMessage,
+  StartMessage,
+} from './protocol.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
 import { nowUs, type SharedControl, WORD } from './shared-control.ts';
 import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
@@ -52,6 +61,8 @@ export interface GuestWorld {
   readonly report: (message: CellMessage, attachments?: readonly Uint8Array<ArrayBuffer>[]) => void;
   /** Tells the main thread that input is wanted. */
   readonly wishStdin: () => void;
+  /** Null: input comes through the main thread, and there are no sockets. */
+  readonly native: NativeDescriptors | null;
   /** What became of an image. */
   readonly sealed: (image: number) => Promise<SealedMessage>;
   /** A buffer for the next capture's pages, when one came back. */
@@ -175,7 +186,7 @@ class Guest {
     const loaded = loadModule(start, attachments, world.report);
     const head = start.restore === null ? null : decodeImageHead(start.restore);
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
-    const stdin = createSharedStdin(world.shared, world.wishStdin);
+    const stdin = openStdin(world, start);
     const layer = start.wasi === 'wasmer' ? wasmerLayer(world, start) : null;
     const grants = grantsOf(world, start, stdin, loaded.module.imports, layer);
     const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
@@ -189,7 +200,7 @@ class Guest {
     }
   }
 
-  #makeEnvironment(stdin: SharedStdin): WasiEnvironment {
+  #makeEnvironment(stdin: GuestStdin): WasiEnvironment {
     const { shared, random } = this.#world;
     const { handles, clock } = this.#resources;
     const encoder = new TextEncoder();
@@ -204,7 +215,8 @@ class Guest {
         shared,
         clock,
         isRequested: () => this.#gate.isRequested,
-        stdinHasNews: () => stdin.hasNews(),
+        stdin,
+        native: this.#world.native,
       }),
       progress: null,
     };
@@ -347,7 +359,7 @@ interface GuestParts {
   readonly start: StartMessage;
   readonly loaded: LoadedModule;
   readonly resources: GuestResources;
-  readonly stdin: SharedStdin;
+  readonly stdin: GuestStdin;
   readonly layer: WasmerLayer | null;
   readonly head: ImageHead | null;
 }
@@ -370,25 +382,43 @@ function wasmerLayer({ clock }: GuestWorld, { args, env, limits }: StartMessage)
   return new WasmerLayer({ args, env, realtimeNs: () => clock.realtimeNs(), memoryPagesMax });
 }
 
+type GuestStdin = SharedStdin | DescriptorStdin;
+
+/** Read by this thread where it can wait for a descriptor; else brought by the main thread. */
+function openStdin(
+  { native, shared, wishStdin }: GuestWorld,
+  { streams }: StartMessage,
+): GuestStdin {
+  if (native === null) return createSharedStdin(shared, wishStdin);
+  return createDescriptorStdin(streams.stdin.fd, native);
+}
+
 function grantsOf(
   world: GuestWorld,
   start: StartMessage,
-  stdin: SharedStdin,
+  stdin: StdinSource,
   imports: readonly ModuleImport[],
   layer: WasmerLayer | null,
 ): Grants {
-  const { logFd, inheritOutput: inherit } = start;
+  const { logFd, streams } = start;
   // By the module alone, so that a restore has the same providers as the run before.
   const usesPools = imports.some(({ module }) => module === POOL_IMPORTS);
-  const sink = (stream: 1 | 2): Grants['stdout'] =>
-    createOutputSink({ stream, logFd, inherit, nowNs: () => world.clock.realtimeNs() });
+  const sink = (stream: 1 | 2, to: GuestStream | null): Grants['stdout'] =>
+    createOutputSink({
+      stream,
+      logFd,
+      hostFd: to?.fd ?? null,
+      isOwn: to?.isOwn ?? false,
+      native: world.native,
+      nowNs: () => world.clock.realtimeNs(),
+    });
   return {
     // The other layer has its files in memory.
     preopens: layer === null ? start.preopens : [],
     ...(start.keeping === null ? {} : { keeping: start.keeping }),
     stdin,
-    stdout: sink(1),
-    stderr: sink(2),
+    stdout: sink(1, streams.stdout),
+    stderr: sink(2, streams.stderr),
     clock: world.clock,
     random: world.random,
     providers: [

@@ -16,7 +16,13 @@ import { HostError } from '../fault/host-error.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
-import { createSharedControl, nowUs, viewSharedControl, WORD } from './shared-control.ts';
+import {
+  createSharedControl,
+  nowUs,
+  viewSharedControl,
+  WORD,
+  wakeGuest,
+} from './shared-control.ts';
 import { createStdinFeeder } from './stdin-feeder.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
 import { monotonicNs } from './wall-clock.ts';
@@ -112,8 +118,7 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
       Atomics.store(view.words, WORD.requestUs, nowUs({ monotonicNs }));
       if (message.stop) Atomics.store(view.words, WORD.stopRequest, message.request);
       Atomics.store(view.words, WORD.request, message.request);
-      Atomics.add(view.words, WORD.wake, 1);
-      Atomics.notify(view.words, WORD.wake);
+      wakeGuest(view);
     },
   };
 }

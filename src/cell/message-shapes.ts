@@ -63,6 +63,7 @@ const poolGrant: Shape<PoolGrant> = mapOf({
   pagesMax: count,
   readOnly: boolean,
 });
+const stream = mapOf({ fd: count, isOwn: boolean });
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
   start: mapOf({
@@ -81,7 +82,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     triggers: arrayOf(trigger),
     digestMemory: boolean,
     logFd: nullable(count),
-    inheritOutput: boolean,
+    streams: mapOf({ stdin: stream, stdout: nullable(stream), stderr: nullable(stream) }),
   }),
   checkpoint: mapOf({ type: oneOf('checkpoint'), request: count, stop: boolean }),
   sealed: mapOf({ type: oneOf('sealed'), image: count, failure: nullable(text()) }),

@@ -1,5 +1,5 @@
 /**
- * Where a guest's stdout and stderr go: the run's log, and the cell's own descriptors when it has them.
+ * Where a guest's stdout and stderr go: the run's log, and a descriptor of the cell's when it has one.
  *
  * The log comes first: what a reader saw is in the log, so that a restore never shows a line twice that
  * `logs` does not have.
@@ -7,27 +7,37 @@
  * Invariants:
  * 1. One guest write is one record, written with one call.
  * 2. A failure is the guest's to see, as an errno; a pipe that nobody reads any more is PIPE.
+ * 3. A pipe, socket or terminal that is full does not hold up the guest thread: it says so by taking
+ *    nothing. Files and other devices are written to their end.
  */
 import { fstatSync, ftruncateSync, writeSync, writevSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { errnoOf } from '../abi/errno.ts';
+import { ERRNO, errnoOf } from '../abi/errno.ts';
 import type { OutputSink } from '../handle/grants.ts';
+import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { LOG_HEADER_BYTES, writeLogHeader } from './log-record.ts';
 
-const RETRY_MS = 1;
+/** What a pipe that has room takes at least without blocking. Source: pipe(7), PIPE_BUF. */
+const PIPE_ROOM_BYTES = 4096;
 
 export function createOutputSink(options: {
   readonly stream: 1 | 2;
   readonly logFd: number | null;
-  readonly inherit: boolean;
+  /** The descriptor that output goes to besides the log; null for none. */
+  readonly hostFd: number | null;
+  /** Whether `hostFd` was opened for this process, and doesn't block. */
+  readonly isOwn: boolean;
+  readonly native: NativeDescriptors | null;
   readonly nowNs: () => bigint;
 }): OutputSink {
-  const { stream, logFd, inherit, nowNs } = options;
+  const { stream, logFd, hostFd, nowNs } = options;
   const header = new Uint8Array(LOG_HEADER_BYTES);
   const headerView = new DataView(header.buffer);
+  const put = hostFd === null ? null : writerOf({ ...options, hostFd });
 
-  function log(parts: readonly Uint8Array[], textBytes: number): void {
+  function log(parts: readonly Uint8Array[]): void {
     if (logFd === null) return;
+    const textBytes = totalOf(parts);
     writeLogHeader(headerView, { stream, textBytes, timeNs: nowNs() });
     const total = LOG_HEADER_BYTES + textBytes;
     const record = [header, ...parts];
@@ -44,20 +54,63 @@ export function createOutputSink(options: {
   }
 
   return {
-    isTerminal: inherit && isatty(stream),
-    write: (parts) => {
-      let textBytes = 0;
-      for (const { length } of parts) textBytes += length;
-      if (textBytes === 0) return 0;
+    hostFd,
+    isTerminal: hostFd !== null && isatty(hostFd),
+    record: (parts) => {
       try {
-        log(parts, textBytes);
-        if (inherit) for (const part of parts) writeAll(stream, part);
+        log(parts);
+        return ERRNO.SUCCESS;
       } catch (error) {
-        return -errnoOf(error);
+        return errnoOf(error);
       }
-      return textBytes;
+    },
+    write: (parts, fromBytes) => {
+      const left = rest(parts, fromBytes);
+      if (put === null) return totalOf(left);
+      let taken = 0;
+      for (const part of left) {
+        const written = put(part);
+        if (written === -ERRNO.AGAIN) return taken;
+        // What was taken before is told first; the next write meets the failure again.
+        if (written < 0) return taken > 0 ? taken : written;
+        taken += written;
+        if (written < part.length) return taken;
+      }
+      return taken;
     },
   };
+}
+
+/** Writes what can be written at once: bytes, or minus an errno. */
+type Writer = (bytes: Uint8Array) => number;
+
+function writerOf(options: {
+  readonly hostFd: number;
+  readonly isOwn: boolean;
+  readonly native: NativeDescriptors | null;
+}): Writer {
+  const { hostFd, isOwn, native } = options;
+  const plain: Writer = (bytes) => {
+    try {
+      return writeSync(hostFd, bytes);
+    } catch (error) {
+      return -errnoOf(error);
+    }
+  };
+  if (isOwn || native === null) return plain;
+  const stats = fstatSync(hostFd);
+  if (stats.isSocket()) return (bytes) => native.send(hostFd, bytes);
+  if (!stats.isFIFO() && !isatty(hostFd)) return plain;
+  return (bytes) => {
+    const [ready] = native.poll([{ hostFd, read: false, write: true }], 0n);
+    return ready!.write ? plain(bytes.subarray(0, PIPE_ROOM_BYTES)) : -ERRNO.AGAIN;
+  };
+}
+
+function totalOf(parts: readonly Uint8Array[]): number {
+  let total = 0;
+  for (const { length } of parts) total += length;
+  return total;
 }
 
 /** What is left of `parts` when `done` bytes are written. */
@@ -69,17 +122,4 @@ function rest(parts: readonly Uint8Array[], done: number): Uint8Array[] {
     skip = Math.max(0, skip - part.length);
   }
   return left;
-}
-
-/** Waits where the other end does not take more: the descriptor may have been made non-blocking. */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  let written = 0;
-  while (written < bytes.length) {
-    try {
-      written += writeSync(fd, bytes, written);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
-    }
-  }
 }

@@ -48,8 +48,21 @@ export interface StartMessage {
   readonly digestMemory: boolean;
   /** Descriptor of the run's log in the cell, or null. */
   readonly logFd: number | null;
-  /** Whether output also goes to descriptors 1 and 2. */
-  readonly inheritOutput: boolean;
+  readonly streams: GuestStreams;
+}
+
+/** The cell's descriptors of the guest's standard streams. */
+export interface GuestStreams {
+  readonly stdin: GuestStream;
+  /** null: output goes to the log alone. */
+  readonly stdout: GuestStream | null;
+  readonly stderr: GuestStream | null;
+}
+
+export interface GuestStream {
+  readonly fd: number;
+  /** Opened for this cell alone, and not blocking; else it may be shared with whoever started the host. */
+  readonly isOwn: boolean;
 }
 
 export interface Preopen {

@@ -3,10 +3,13 @@
  *
  * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
  * main thread writes REQUEST, STOP_REQUEST, REQUEST_US, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
- * STDIN_WANTED is set by the guest thread and cleared by the main thread.
- * After any write that the other side may be waiting for, the writer adds 1 to WAKE (guest side) or
+ * STDIN_WANTED is set by the guest thread and cleared by the main thread. WAKE_FD is set once by the
+ * guest thread, when it first waits for descriptors, for which no shared word can wake it.
+ * After any write that the other side may be waiting for, the writer calls `wakeGuest` (guest side) or
  * posts a message (main side), so no wake-up is lost.
  */
+import { makeReady } from '../handle/native-descriptors.ts';
+
 export const WORD = {
   /** Counts every event that the guest thread should look at; it waits on this word. */
   wake: 0,
@@ -24,6 +27,8 @@ export const WORD = {
   stopRequest: 6,
   /** When the newest request was made: see `nowUs`. */
   requestUs: 7,
+  /** A descriptor that ends the guest thread's wait for others; 0: it doesn't wait for any. */
+  wakeFd: 8,
 } as const;
 
 const WORDS = 16;
@@ -43,6 +48,17 @@ export function viewSharedControl(buffer: SharedArrayBuffer): SharedControl {
     words: new Int32Array(buffer, 0, WORDS),
     stdin: new Uint8Array(buffer, WORDS * 4, STDIN_RING_BYTES),
   };
+}
+
+/**
+ * Ends whatever the guest thread waits for, so that it looks at the words again. The word comes first:
+ * a guest that sets WAKE_FD too late for this to see it sees the changed word instead.
+ */
+export function wakeGuest({ words }: SharedControl): void {
+  Atomics.add(words, WORD.wake, 1);
+  Atomics.notify(words, WORD.wake);
+  const wakeFd = Atomics.load(words, WORD.wakeFd);
+  if (wakeFd > 0) makeReady(wakeFd);
 }
 
 /** Microseconds on a clock that both threads share, modulo 2^32, as an i32. */

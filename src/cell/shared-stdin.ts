@@ -1,5 +1,6 @@
 /**
- * Standard input as the guest thread sees it: the ring that the main thread fills.
+ * Standard input as the guest thread sees it where it can't wait for a descriptor: the ring that the
+ * main thread fills.
  */
 import { isatty } from 'node:tty';
 import type { StdinSource } from '../handle/grants.ts';
@@ -28,7 +29,10 @@ export function createSharedStdin(shared: SharedControl, wish: () => void): Shar
   return {
     isTerminal: isatty(STDIN_FD),
     hasNews,
-    read: (maxBytes) => {
+    // What comes through the ring is read ahead of the guest: there is no telling where it stands.
+    position: () => null,
+    moveTo: () => undefined,
+    read: (into) => {
       const state = Atomics.load(words, WORD.stdinState);
       const there = waiting();
       if (there === 0) {
@@ -39,10 +43,10 @@ export function createSharedStdin(shared: SharedControl, wish: () => void): Shar
       }
       const read = Atomics.load(words, WORD.stdinRead) >>> 0;
       const start = read % STDIN_RING_BYTES;
-      const count = Math.min(there, maxBytes, STDIN_RING_BYTES - start);
-      const bytes = stdin.slice(start, start + count);
+      const count = Math.min(there, into.length, STDIN_RING_BYTES - start);
+      into.set(stdin.subarray(start, start + count));
       Atomics.store(words, WORD.stdinRead, (read + count) | 0);
-      return bytes;
+      return count;
     },
   };
 }

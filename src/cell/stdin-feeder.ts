@@ -5,7 +5,7 @@
  * guest that ignores its input leaves it to whoever shares the descriptor.
  */
 import { read } from 'node:fs';
-import { type SharedControl, STDIN_RING_BYTES, WORD } from './shared-control.ts';
+import { type SharedControl, STDIN_RING_BYTES, WORD, wakeGuest } from './shared-control.ts';
 
 /** How long to wait before asking again a descriptor that was set non-blocking by somebody else. */
 const RETRY_MS = 10;
@@ -23,8 +23,7 @@ export function createStdinFeeder(fd: number, shared: SharedControl): StdinFeede
 
   function announce(): void {
     Atomics.store(words, WORD.stdinWanted, 0);
-    Atomics.add(words, WORD.wake, 1);
-    Atomics.notify(words, WORD.wake);
+    wakeGuest(shared);
   }
 
   function finish(state: number): void {

@@ -8,6 +8,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
+import { nativeDescriptors } from '../handle/native-descriptors.ts';
 import { runGuest } from './guest-run.ts';
 import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
@@ -87,6 +88,7 @@ try {
       nowMs: monotonicMs,
       report,
       wishStdin: () => send({ wish: 'stdin' }),
+      native: nativeDescriptors(),
       sealed,
       spareBuffer: () => {
         takeWaiting();

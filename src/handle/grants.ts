@@ -2,6 +2,7 @@
  * What today's request gives to a guest. An image says what was held; only this says what may be held.
  */
 
+import type { Errno } from '../abi/errno.ts';
 import type { CborValue } from '../cbor/cbor.ts';
 import type { ImageProvider } from '../image/image.ts';
 import type { Clock } from '../resource/clock.ts';
@@ -29,24 +30,43 @@ export interface FileKeeping {
   readonly carryBytesMax: number;
 }
 
-/** Where a guest's stdin comes from. Never blocks. */
+/** Where a guest's stdin comes from. Never waits. */
 export interface StdinSource {
   /**
-   * At least 1 and at most `maxBytes` bytes (`maxBytes` ≥ 1), or why there are none. The bytes are
-   * copied before the next call. The source forgets them: they are the guest's from here on.
+   * Puts bytes into `into`, which has room for at least 1: how many, at least 1, or why there are none.
+   * The source forgets them: they are the guest's from here on.
    */
-  read(maxBytes: number): Uint8Array | 'empty' | 'end' | 'failed';
+  read(into: Uint8Array): number | 'empty' | 'end' | 'failed';
+  /** Where the source stands, if it is a file that another process can be given at that place. */
+  position(): StdinPosition | null;
+  /** Goes where `position` says, if that is of the same file; otherwise stays. */
+  moveTo(position: StdinPosition): void;
   readonly isTerminal: boolean;
 }
 
-/** Where a guest's stdout or stderr goes. */
+/** A place in a file. */
+export interface StdinPosition {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** Nanoseconds since 1970; 0 where the host doesn't know. */
+  readonly birthtimeNs: bigint;
+  readonly offsetBytes: number;
+}
+
+/**
+ * Where a guest's stdout or stderr goes. One write of a guest is one `record`, then `write` until all is
+ * taken. The parts are views of guest memory and die with the call.
+ */
 export interface OutputSink {
+  /** Keeps the whole of `parts`, in order, in the run's log, if there is one. */
+  record(parts: readonly Uint8Array[]): Errno;
   /**
-   * Takes `parts` in order; they are views of guest memory and die with the call. May block, but not
-   * across a checkpoint request: then it answers with the bytes taken so far, or `interrupted` if none.
-   * Otherwise: bytes taken, or minus an errno of `abi/errno.ts`.
+   * Takes what it can of `parts` behind their first `fromBytes` bytes without waiting: bytes taken, 0 when
+   * there is no room at the moment, or minus an errno of `abi/errno.ts`.
    */
-  write(parts: readonly Uint8Array[]): number | 'interrupted';
+  write(parts: readonly Uint8Array[], fromBytes: number): number;
+  /** What has room again when it is ready for writing; null: there is always room. */
+  readonly hostFd: number | null;
   readonly isTerminal: boolean;
 }
 

@@ -1,7 +1,7 @@
 /** The provider of a guest's handle table: every handle is captured and rebuilt by its kind. */
 import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
-import { defineProvider, type Provider } from '../resource/provider.ts';
+import { defineProvider, type Provider, type Reason } from '../resource/provider.ts';
 import {
   captureHandle,
   type HandleState,
@@ -29,7 +29,7 @@ export function createHandleProvider(table: HandleTable, holdings: Holdings): Pr
       for (const [, handle] of table.entries()) releaseHandle(handle);
     },
     abort: () => holdings.unnamed.letGo(),
-    rebuild: (states) => rebuildHandles(table, states, holdings),
+    rebuild: (states, { reason }) => rebuildHandles(table, states, holdings, reason),
   });
 }
 
@@ -44,11 +44,12 @@ export function rebuildHandles(
   table: HandleTable,
   states: readonly HandleState[],
   holdings: Holdings,
+  reason: Reason,
 ): void {
   table.clear();
   try {
     for (const state of states) {
-      const inserted = table.insertAt(state.fd, rebuildHandle(state, holdings));
+      const inserted = table.insertAt(state.fd, rebuildHandle(state, holdings, reason));
       assert(inserted, 'the shape of handle states leaves no number twice');
     }
   } catch (failure) {

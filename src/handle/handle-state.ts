@@ -16,6 +16,7 @@ import {
   type ShapeOf,
   variantOf,
 } from '../cbor/shape.ts';
+import type { Reason } from '../resource/provider.ts';
 import { captureDirectory, directoryShape, rebuildDirectory } from './directory.state.ts';
 import { closeDirectory } from './directory.ts';
 import { captureFile, fileShape, rebuildFile } from './file.state.ts';
@@ -84,14 +85,14 @@ export interface Holdings {
 }
 
 /** Takes hold again below today's grants. Throws HostError ERR_RESOURCE_CHANGED or _NOT_GRANTED. */
-export function rebuildHandle(entry: HandleState, holdings: Holdings): Handle {
+export function rebuildHandle(entry: HandleState, holdings: Holdings, reason: Reason): Handle {
   switch (entry.kind) {
     case 'file':
       return rebuildFile(entry.state, holdings);
     case 'directory':
       return rebuildDirectory(entry.state, holdings.preopens);
     case 'stdin':
-      return rebuildStdin(entry.state, holdings.stdin);
+      return rebuildStdin(entry.state, holdings.stdin, reason);
     case 'output':
       return rebuildOutput(entry.state, holdings);
   }

@@ -1,14 +1,31 @@
-/** How stdin goes through a checkpoint: what was taken and not read goes along; the source is today's. */
+/**
+ * How stdin goes through a checkpoint: what was taken and not read goes along; the source is today's, and
+ * goes on where the guest stood if it is the same file.
+ */
 import { FDFLAGS_ALL } from '../abi/flags.ts';
 import { RIGHTS_ALL, RIGHTS_OF_STDIN } from '../abi/rights.ts';
-import { boolean, bytes, integer, mapOf, type ShapeOf } from '../cbor/shape.ts';
+import {
+  boolean,
+  bytes,
+  integer,
+  mapOf,
+  nullable,
+  type ShapeOf,
+  wideInteger,
+} from '../cbor/shape.ts';
+import type { Reason } from '../resource/provider.ts';
 import type { StdinSource } from './grants.ts';
 import { type StdinHandle, UNREAD_BYTES_MAX } from './stdin.ts';
+
+const u64 = wideInteger(0n, 2n ** 64n - 1n);
+const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
 
 export const stdinShape = mapOf({
   unread: bytes(0, UNREAD_BYTES_MAX),
   /** A guest that saw the end of its input doesn't see more of it later. */
   ended: boolean,
+  /** Where a stdin that is a file stands; null for one that has no place to come back to. */
+  position: nullable(mapOf({ dev: u64, ino: u64, birthtimeNs: i64, offsetBytes: integer(0) })),
   flags: integer(0, FDFLAGS_ALL),
   rights: integer(0, RIGHTS_ALL),
 });
@@ -17,10 +34,16 @@ export type StdinState = ShapeOf<typeof stdinShape>;
 
 export function captureStdin(stdin: StdinHandle): StdinState {
   const { unread, ended, flags, rights } = stdin;
-  return { unread: unread.slice(), ended, flags, rights };
+  return { unread: unread.slice(), ended, position: stdin.source.position(), flags, rights };
 }
 
-export function rebuildStdin(state: StdinState, source: StdinSource): StdinHandle {
+/**
+ * In another process a stdin that is the same file goes on where it stood. In the same one it stands
+ * there already, or where others who share it went meanwhile.
+ */
+export function rebuildStdin(state: StdinState, source: StdinSource, reason: Reason): StdinHandle {
+  const isElsewhere = reason === 'restarted' || reason === 'cloned';
+  if (state.position !== null && isElsewhere) source.moveTo(state.position);
   return {
     kind: 'stdin',
     source,

@@ -33,6 +33,8 @@ export interface CellOptions {
   readonly logFd: number | null;
   /** Whether descriptors 0, 1 and 2 are this process's own; else they are the null device. */
   readonly inheritStdio: boolean;
+  /** Descriptors of this process that the cell has from LOG_FD + 1 on; null: the null device. */
+  readonly furtherFds: readonly (number | null)[];
   readonly onMessage: (
     message: CellMessage,
     attachments: readonly Uint8Array<ArrayBuffer>[],
@@ -59,11 +61,17 @@ export interface CellProcess {
 
 /** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, preopens, keepingDirectory, pools, logFd, inheritStdio } = options;
+  const { program, preopens, keepingDirectory, pools, logFd, inheritStdio, furtherFds } = options;
   const stdio = inheritStdio ? 'inherit' : 'ignore';
   const child = spawn(program.node, cellArguments(program, preopens, keepingDirectory, pools), {
     env: {},
-    stdio: [stdio, stdio, stdio, 'pipe', logFd ?? 'ignore'],
+    stdio: [
+      stdio,
+      stdio,
+      stdio,
+      'pipe',
+      ...[logFd, ...furtherFds].map((fd) => fd ?? ('ignore' as const)),
+    ],
   });
   await spawned(child);
   const control = child.stdio[3] as Socket;

@@ -11,7 +11,13 @@
 import { closeSync, fstatSync, mkdirSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileKeeping, Preopen, StartMessage, Trigger } from '../cell/protocol.ts';
+import type {
+  FileKeeping,
+  GuestStreams,
+  Preopen,
+  StartMessage,
+  Trigger,
+} from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { checkPoolGrant } from '../pool/pool-grant.ts';
@@ -24,6 +30,7 @@ import {
   controlPath,
   serveControl,
 } from './control-socket.ts';
+import { openGuestStreams } from './guest-streams.ts';
 import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
 import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
@@ -103,6 +110,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   let control: ControlServer | null = null;
   let logFd: number | null = null;
   let checkpoints = 0;
+  const streams = openGuestStreams(options.inheritStdio);
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
@@ -138,10 +146,11 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
     guest = await superviseGuest({
-      ...cellWork(tools, options, directories, logFd),
+      ...cellWork(tools, options, directories, logFd, streams.streams),
       program: programFor(tools.program, request.wasi),
       logFd,
       inheritStdio: options.inheritStdio,
+      furtherFds: streams.hostFds,
       timeoutMs: request.timeoutMs,
       checkpointEveryMs: request.checkpointEveryMs,
       seal: async (image) => {
@@ -167,6 +176,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     const ending = failedEnding(failure);
     await conclude({ ending, fuel: null, calls: null, memoryDigest: null }, false);
     throw error;
+  } finally {
+    streams.close();
   }
   const { path } = control;
   const cell = identifyProcess(guest.cellPid);
@@ -195,9 +206,10 @@ function enter({ table, now }: HostTools, { job, request, restore }: HostRunOpti
 
 function cellWork(
   { places, instrumenter, now }: HostTools,
-  { job, request, module, restore, triggers, digestMemory, inheritStdio }: HostRunOptions,
+  { job, request, module, restore, triggers, digestMemory }: HostRunOptions,
   preopens: readonly Preopen[],
   logFd: number | null,
+  streams: GuestStreams,
 ): { start: StartMessage; attachments: Uint8Array[] } {
   const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
   const attachments = cached === null ? [module.bytes] : [module.bytes, cached.bytes, cached.plan];
@@ -224,7 +236,7 @@ function cellWork(
       triggers,
       digestMemory,
       logFd: logFd === null ? null : LOG_FD,
-      inheritOutput: inheritStdio,
+      streams,
     },
   };
 }

@@ -50,6 +50,8 @@ export interface SuperviseOptions {
   readonly attachments: readonly Uint8Array[];
   readonly logFd: number | null;
   readonly inheritStdio: boolean;
+  /** See `CellOptions`. */
+  readonly furtherFds: readonly (number | null)[];
   /** Counted from the start of the cell; null for none. */
   readonly timeoutMs: number | null;
   readonly checkpointEveryMs: number | null;
@@ -203,6 +205,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
     inheritStdio: options.inheritStdio,
+    furtherFds: options.furtherFds,
     onMessage: receive,
   });
   cell.send(options.start, options.attachments);

@@ -5,14 +5,22 @@
  * waits through `Pause`, so that a request for a checkpoint ends the wait.
  */
 
+/** A descriptor of this process, and what it is waited for to be ready for. */
+export interface AwaitedDescriptor {
+  readonly hostFd: number;
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
 export interface Pause {
   /**
    * Blocks the guest thread until the first of: `untilNs` on the guest's monotonic clock (null: no
-   * limit), news on stdin (with `on.stdin`: bytes, its end, or a failure), a checkpoint asked for.
+   * limit), news on stdin (with `on.stdin`: bytes, its end, or a failure), one of `on.descriptors` being
+   * ready or broken, a checkpoint asked for. `ready` may come early: the caller looks for itself.
    */
   wait(
     untilNs: bigint | null,
-    on: { readonly stdin: boolean },
+    on: { readonly stdin: boolean; readonly descriptors?: readonly AwaitedDescriptor[] },
   ): 'timeout' | 'ready' | 'interrupted';
 }
 

@@ -5,20 +5,19 @@ import { FDFLAGS } from '../abi/flags.ts';
 import { RIGHT } from '../abi/rights.ts';
 import type { Snapshot } from '../abi/snapshot.ts';
 import type { FileHandle } from '../handle/file.ts';
-import type { OutputHandle } from '../handle/output.ts';
-import { fillStdin, type StdinHandle } from '../handle/stdin.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { readAt, writeAt, writeAtOf } from './file-transfer.ts';
 import { heldFile } from './held.ts';
-import { createRanges, readRanges, scatter, viewsOf } from './iovec.ts';
+import { createRanges, readRanges } from './iovec.ts';
+import { readFromStdin, writeToOutput } from './stream-transfer.ts';
 
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 const I64_MAX = 2n ** 63n - 1n;
 
 export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snapshot): Calls {
-  const { memory, handles, pause } = environment;
+  const { memory, handles } = environment;
   const ranges = createRanges();
 
   /** Checks what all four transfers are given: the place for the size, and the iovecs. */
@@ -34,29 +33,11 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
     return ERRNO.SUCCESS;
   };
 
-  const readStdin = (stdin: StdinHandle): number | 'interrupted' => {
-    if (ranges.totalBytes === 0) return 0;
-    for (;;) {
-      const state = fillStdin(stdin);
-      if (state === 'failed') return -ERRNO.IO;
-      if (state === 'ready') {
-        const done = scatter(memory, ranges, stdin.unread);
-        stdin.unread = stdin.unread.subarray(done);
-        return done;
-      }
-      if (stdin.flags & FDFLAGS.NONBLOCK) return -ERRNO.AGAIN;
-      if (pause.wait(null, { stdin: true }) === 'interrupted') return 'interrupted';
-    }
-  };
-
   const readFile = (file: FileHandle): number => {
     const read = readAt(memory, file, ranges, file.offsetBytes);
     if (read > 0) file.offsetBytes += read;
     return read;
   };
-
-  const writeOutput = (output: OutputHandle): number | 'interrupted' =>
-    ranges.totalBytes === 0 ? 0 : output.sink.write(viewsOf(memory, ranges));
 
   const writeFile = (file: FileHandle): number => {
     if (file.flags & FDFLAGS.APPEND) {
@@ -92,7 +73,7 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       if (errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'file') return finish(readFile(handle), size);
       if (handle.kind !== 'stdin') return ERRNO.BADF;
-      const read = readStdin(handle);
+      const read = readFromStdin(environment, handle, ranges);
       return read === 'interrupted' ? INTERRUPTED : finish(read, size);
     },
 
@@ -139,7 +120,7 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       if (errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'file') return finish(writeFile(handle), size);
       if (handle.kind !== 'output') return ERRNO.BADF;
-      const written = writeOutput(handle);
+      const written = writeToOutput(environment, handle, ranges);
       return written === 'interrupted' ? INTERRUPTED : finish(written, size);
     },
 

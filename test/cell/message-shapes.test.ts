@@ -37,7 +37,7 @@ const fromHost: readonly HostMessage[] = [
     ],
     digestMemory: true,
     logFd: 4,
-    inheritOutput: false,
+    streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
   },
   { type: 'checkpoint', request: 3, stop: true },
   { type: 'sealed', image: 1, failure: null },

@@ -33,7 +33,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     triggers: [],
     digestMemory: true,
     logFd: null,
-    inheritOutput: false,
+    streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
   };
 }
 
@@ -67,6 +67,7 @@ function worldThat(report: (message: CellMessage) => void): GuestWorld {
     random: fillFresh,
     nowMs: () => performance.now(),
     report,
+    native: null,
     wishStdin: () => {},
     sealed: async (image) => ({ type: 'sealed', image, failure: null }),
     spareBuffer: () => undefined,

@@ -91,6 +91,7 @@ async function restoreOne(
     attachments: [module.bytes, instrumented.bytes, instrumented.plan, opened.pages],
     logFd,
     inheritStdio: false,
+    furtherFds: [],
     timeoutMs: null,
     checkpointEveryMs: null,
     seal: acknowledge,

@@ -35,7 +35,7 @@ const start = (script: string): StartMessage => ({
   triggers: [],
   digestMemory: false,
   logFd: null,
-  inheritOutput: false,
+  streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
 });
 
 interface Watched {
@@ -57,6 +57,7 @@ async function watch(script: string, change: Partial<SuperviseOptions> = {}): Pr
     attachments: [new Uint8Array(8)],
     logFd: null,
     inheritStdio: false,
+    furtherFds: [],
     timeoutMs: null,
     checkpointEveryMs: null,
     seal: async (image): Promise<SealedImage> => {

@@ -117,14 +117,61 @@ describe('streams', () => {
     expect(guest.calls['fd_write']!(0, AT.iovecs, 1, AT.result)).toBe(ERRNO.BADF);
   });
 
-  test('a sink may take less, fail, or be interrupted', () => {
-    const answers: ReturnType<OutputSink['write']>[] = [2, -ERRNO.PIPE, 'interrupted'];
-    const stdout = { isTerminal: true, write: () => answers.shift() ?? 0 };
+  test('a sink may take less, fail, or be full until a checkpoint is asked for', () => {
+    const answers = [2, 1, -ERRNO.PIPE, 1, 0];
+    const asked: string[] = [];
+    const stdout: OutputSink = {
+      isTerminal: true,
+      hostFd: 7,
+      record: (parts) => {
+        asked.push(`record ${Buffer.concat(parts)}`);
+        return ERRNO.SUCCESS;
+      },
+      write: (parts, fromBytes) => {
+        asked.push(`write ${Buffer.concat(parts).subarray(fromBytes)}`);
+        return answers.shift() ?? 0;
+      },
+    };
     const fussy = startGuest(host, { stdout });
-    expect(fussy.write(1, 'abc')).toBe(2);
-    expect(fussy.write(1, 'c')).toBe(-ERRNO.PIPE);
-    iovecs(fussy, [[AT.data, 1]]);
-    expect(fussy.calls['fd_write']!(1, AT.iovecs, 1, AT.result)).toBe(INTERRUPTED);
+    host.waits.push(() => 'ready');
+    expect(fussy.write(1, 'abc')).toBe(3);
+    expect(fussy.write(1, 'd')).toBe(-ERRNO.PIPE);
+    host.waits.push(
+      () => 'ready',
+      () => 'interrupted',
+    );
+    fussy.put(AT.data, 'efg');
+    iovecs(fussy, [
+      [AT.data, 2],
+      [AT.data + 2, 1],
+    ]);
+    const again = () => fussy.calls['fd_write']!(1, AT.iovecs, 2, AT.result);
+    expect(again()).toBe(INTERRUPTED);
+    // Made again afterwards, it goes on behind what was taken, and records nothing twice.
+    answers.push(2);
+    expect(again()).toBe(ERRNO.SUCCESS);
+    expect(fussy.u32()).toBe(3);
+    expect(fussy.environment.progress).toBeNull();
+    expect(asked).toEqual([
+      'record abc',
+      'write abc',
+      'write c',
+      'record d',
+      'write d',
+      'record efg',
+      'write efg',
+      'write fg',
+      'write fg',
+    ]);
+    // Progress that no write can have made is not believed.
+    for (const progress of [-1, 4, 1.5, 'x', 10n ** 20n]) {
+      asked.length = 0;
+      answers.push(3);
+      fussy.environment.progress = progress;
+      expect(again()).toBe(ERRNO.SUCCESS);
+      expect(asked).toEqual(['record efg', 'write efg']);
+    }
+    expect(fussy.write(1, '')).toBe(0);
     expect(fussy.calls['fd_fdstat_get']!(1, AT.result)).toBe(0);
     expect(fussy.memory.bytes[AT.result]).toBe(2);
     fussy.resources.close();

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ERRNO } from '../../src/abi/errno.ts';
 import { OFLAGS } from '../../src/abi/flags.ts';
 import { GuestMemory } from '../../src/abi/guest-memory.ts';
 import { RIGHT, RIGHTS_ALL } from '../../src/abi/rights.ts';
@@ -10,6 +11,8 @@ import type {
   CapturedResources,
   Grants,
   GuestResources,
+  OutputSink,
+  StdinPosition,
   StdinSource,
 } from '../../src/handle/grants.ts';
 import { createGuestResources, restoreGuestResources } from '../../src/handle/guest-resources.ts';
@@ -34,6 +37,7 @@ export interface Host {
   readonly clock: FakeClock;
   /** What stdin gives, next first; `end` is not taken out. */
   readonly stdin: (Uint8Array | 'end' | 'failed')[];
+  stdinPosition: StdinPosition | null;
   readonly written: { stdout: string; stderr: string };
   /** What the next waits give; by default time passes until the deadline. */
   readonly waits: ((untilNs: bigint | null, onStdin: boolean) => ReturnType<Pause['wait']>)[];
@@ -47,27 +51,35 @@ export function createHost(): Host {
   const written = { stdout: '', stderr: '' };
   const source: StdinSource = {
     isTerminal: false,
-    read: (maxBytes) => {
+    position: () => host.stdinPosition,
+    moveTo: (position) => {
+      host.stdinPosition = position;
+    },
+    read: (into) => {
       const next = stdin[0];
       if (next === undefined) return 'empty';
       if (typeof next === 'string') return next;
       stdin.shift();
-      if (next.length > maxBytes) stdin.unshift(next.subarray(maxBytes));
-      return next.subarray(0, maxBytes);
+      if (next.length > into.length) stdin.unshift(next.subarray(into.length));
+      into.set(next.subarray(0, into.length));
+      return Math.min(next.length, into.length);
     },
   };
-  const sink = (stream: 'stdout' | 'stderr') => ({
+  const sink = (stream: 'stdout' | 'stderr'): OutputSink => ({
     isTerminal: false,
-    write: (parts: readonly Uint8Array[]) => {
-      const bytes = Buffer.concat(parts);
+    hostFd: null,
+    record: () => ERRNO.SUCCESS,
+    write: (parts, fromBytes) => {
+      const bytes = Buffer.concat(parts).subarray(fromBytes);
       written[stream] += bytes.toString();
       return bytes.length;
     },
   });
-  return {
+  const host: Host = {
     dir,
     clock,
     stdin,
+    stdinPosition: null,
     written,
     waits: [],
     grants: (overrides = {}) => ({
@@ -85,6 +97,7 @@ export function createHost(): Host {
       ...overrides,
     }),
   };
+  return host;
 }
 
 export function removeHost(host: Host): void {

@@ -7,13 +7,18 @@ import { AT, guestOf, type Host } from './harness.ts';
 
 const dir = process.argv[2] ?? '';
 const zero = () => 0n;
-const silent = { isTerminal: false, write: (parts: readonly Uint8Array[]) => parts.length };
+const silent = { isTerminal: false, hostFd: null, record: () => ERRNO.SUCCESS, write: () => 0 };
 const host = { waits: [], clock: {}, written: {} } as unknown as Host;
 const guest = guestOf(
   host,
   createGuestResources({
     preopens: [{ hostPath: dir, guestPath: '/data', readOnly: false }],
-    stdin: { isTerminal: false, read: () => 'end' },
+    stdin: {
+      isTerminal: false,
+      read: () => 'end',
+      position: () => null,
+      moveTo: () => undefined,
+    },
     stdout: silent,
     stderr: silent,
     clock: { realtimeNs: zero, monotonicNs: zero, cpuNs: zero, resolutionNs: 1n },

@@ -1,0 +1,47 @@
+/**
+ * Functions of the C library through `node:ffi`, and its errno.
+ *
+ * Linux with 64-bit pointers only: the structures that callers lay out are that system's. Absent
+ * elsewhere, and where a process may not use FFI (`--allow-ffi`).
+ */
+import { constants } from 'node:os';
+import { type Errno, errnoOfCode } from '../abi/errno.ts';
+
+export type Signatures = Readonly<
+  Record<string, { readonly arguments: readonly string[]; readonly return: string }>
+>;
+
+export interface NativeLibrary<S extends Signatures> {
+  readonly functions: { readonly [K in keyof S]: (...args: unknown[]) => number | bigint };
+  /** Of the call that failed last on this thread. */
+  errno(): Errno;
+}
+
+const ERRNO_LOCATION = { arguments: [], return: 'pointer' } as const;
+
+const HOST_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
+
+/** Null where there is no FFI; `check` says whether Node understood the signatures as meant. */
+export function openNativeLibrary<S extends Signatures>(
+  signatures: S,
+  check: (library: NativeLibrary<S>) => boolean,
+): NativeLibrary<S> | null {
+  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null;
+  try {
+    const ffi = process.getBuiltinModule('node:ffi');
+    const all = { ...signatures, __errno_location: ERRNO_LOCATION };
+    const functions = ffi.dlopen(null, all as Parameters<typeof ffi.dlopen>[1])
+      .functions as unknown as NativeLibrary<S>['functions'] & {
+      readonly __errno_location: () => bigint;
+    };
+    const library: NativeLibrary<S> = {
+      functions,
+      errno: () => errnoOfCode(HOST_NAMES.get(ffi.getInt32(functions.__errno_location(), 0)) ?? ''),
+    };
+    return check(library) ? library : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Moving bytes between a guest's memory and its standard streams, waiting where there is nothing yet or
+ * no room.
+ *
+ * Invariants:
+ * 1. A wait is ended by a request for a checkpoint; the call is then made again afterwards.
+ * 2. What a captured write had done is its progress: how many bytes were taken, all being in the log. So
+ *    nothing is written twice, nor recorded twice. A captured read had taken nothing.
+ */
+import { ERRNO } from '../abi/errno.ts';
+import { FDFLAGS } from '../abi/flags.ts';
+import type { CborValue } from '../cbor/cbor.ts';
+import type { OutputHandle } from '../handle/output.ts';
+import { readStdin, type StdinHandle } from '../handle/stdin.ts';
+import type { WasiEnvironment } from './environment.ts';
+import { type Ranges, viewsOf } from './iovec.ts';
+
+/** What one write to a stream takes at most; the guest is told how much it was. Bounds its time. */
+const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
+
+/** Bytes read, minus an errno, or `interrupted`. */
+export function readFromStdin(
+  { memory, pause }: WasiEnvironment,
+  stdin: StdinHandle,
+  ranges: Ranges,
+): number | 'interrupted' {
+  if (ranges.totalBytes === 0) return 0;
+  const views = viewsOf(memory, ranges);
+  for (;;) {
+    let done = 0;
+    for (const view of views) {
+      const read = readStdin(stdin, view);
+      if (typeof read === 'number') done += read;
+      else if (done === 0 && read === 'failed') return -ERRNO.IO;
+      else if (done === 0) break;
+      if (read !== view.length) return done;
+    }
+    if (done > 0) return done;
+    if (stdin.flags & FDFLAGS.NONBLOCK) return -ERRNO.AGAIN;
+    if (pause.wait(null, { stdin: true }) === 'interrupted') return 'interrupted';
+  }
+}
+
+/** Bytes written, minus an errno, or `interrupted`, which leaves its progress in the environment. */
+export function writeToOutput(
+  environment: WasiEnvironment,
+  { sink }: OutputHandle,
+  ranges: Ranges,
+): number | 'interrupted' {
+  if (ranges.totalBytes === 0) return 0;
+  const parts = withinLimit(viewsOf(environment.memory, ranges));
+  const total = Math.min(ranges.totalBytes, OUTPUT_BYTES_MAX);
+  let done = takenBefore(environment.progress, total);
+  environment.progress = null;
+  if (done === null) {
+    const errno = sink.record(parts);
+    if (errno !== ERRNO.SUCCESS) return -errno;
+    done = 0;
+  }
+  while (done < total) {
+    const taken = sink.write(parts, done);
+    if (taken < 0) return taken;
+    done += taken;
+    if (done === total) break;
+    const descriptors =
+      sink.hostFd === null ? [] : [{ hostFd: sink.hostFd, read: false, write: true }];
+    if (environment.pause.wait(null, { stdin: false, descriptors }) === 'interrupted') {
+      environment.progress = done;
+      return 'interrupted';
+    }
+  }
+  return total;
+}
+
+/** What a call that was captured had written; null for a new one. An image that says too much is not believed. */
+function takenBefore(progress: CborValue, total: number): number | null {
+  if (typeof progress !== 'number' || !Number.isInteger(progress)) return null;
+  return progress >= 0 && progress <= total ? progress : null;
+}
+
+function withinLimit(views: readonly Uint8Array[]): readonly Uint8Array[] {
+  let room = OUTPUT_BYTES_MAX;
+  const kept: Uint8Array[] = [];
+  for (const view of views) {
+    if (room === 0) break;
+    const part = view.length <= room ? view : view.subarray(0, room);
+    kept.push(part);
+    room -= part.length;
+  }
+  return kept;
+}
