@@ -10,8 +10,10 @@
 import { ERRNO } from '../abi/errno.ts';
 import { FDFLAGS } from '../abi/flags.ts';
 import type { CborValue } from '../cbor/cbor.ts';
+import type { OutputSink } from '../handle/grants.ts';
 import type { OutputHandle } from '../handle/output.ts';
 import { readStdin, type StdinHandle } from '../handle/stdin.ts';
+import type { Pause } from '../resource/pause.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { type Ranges, viewsOf } from './iovec.ts';
 
@@ -57,19 +59,35 @@ export function writeToOutput(
     if (errno !== ERRNO.SUCCESS) return -errno;
     done = 0;
   }
-  while (done < total) {
-    const taken = sink.write(parts, done);
+  const written = give(environment.pause, sink, parts, done);
+  if (written < 0 || written === total) return written;
+  environment.progress = written;
+  return 'interrupted';
+}
+
+/**
+ * Writes what is behind the first `done` bytes of `parts`, and waits for room: all bytes, fewer where a
+ * checkpoint is asked for, or minus an errno.
+ */
+export function give(
+  pause: Pause,
+  sink: OutputSink,
+  parts: readonly Uint8Array[],
+  done: number,
+): number {
+  const { hostFd } = sink;
+  const descriptors = hostFd === null ? [] : [{ hostFd, read: false, write: true }];
+  let total = 0;
+  for (const { length } of parts) total += length;
+  let written = done;
+  while (written < total) {
+    const taken = sink.write(parts, written);
     if (taken < 0) return taken;
-    done += taken;
-    if (done === total) break;
-    const descriptors =
-      sink.hostFd === null ? [] : [{ hostFd: sink.hostFd, read: false, write: true }];
-    if (environment.pause.wait(null, { stdin: false, descriptors }) === 'interrupted') {
-      environment.progress = done;
-      return 'interrupted';
-    }
+    written += taken;
+    if (written === total) break;
+    if (pause.wait(null, { stdin: false, descriptors }) === 'interrupted') break;
   }
-  return total;
+  return written;
 }
 
 /** What a call that was captured had written; null for a new one. An image that says too much is not believed. */

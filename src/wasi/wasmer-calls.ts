@@ -18,6 +18,7 @@ import type { WasiEnvironment } from './environment.ts';
 import { createRanges, readRanges } from './iovec.ts';
 import { procCalls } from './proc.ts';
 import { randomCalls } from './random.ts';
+import { give } from './stream-transfer.ts';
 import type { WasmerCall, WasmerWasi } from './wasmer-package.ts';
 
 export interface WasmerParts {
@@ -95,12 +96,12 @@ function writing(environment: WasiEnvironment, parts: WasmerParts, write: Call):
   const sinkOf = (fd: 1 | 2): OutputSink => (handles.get(fd) as { sink: OutputSink }).sink;
 
   const passOn = (errno: number, stdout: Uint8Array, stderr: Uint8Array): number => {
-    const restOut = give(sinkOf(1), stdout);
-    if (typeof restOut === 'number') return restOut;
-    const restErr = restOut.length > 0 ? stderr : give(sinkOf(2), stderr);
-    if (typeof restErr === 'number') return restErr;
-    if (restOut.length === 0 && restErr.length === 0) return errno;
-    environment.progress = { errno, stdout: restOut.slice(), stderr: restErr.slice() };
+    const out = give(environment.pause, sinkOf(1), [stdout], 0);
+    if (out < 0) return -out;
+    const err = out < stdout.length ? 0 : give(environment.pause, sinkOf(2), [stderr], 0);
+    if (err < 0) return -err;
+    if (out === stdout.length && err === stderr.length) return errno;
+    environment.progress = { errno, stdout: stdout.slice(out), stderr: stderr.slice(err) };
     return INTERRUPTED;
   };
 
@@ -111,21 +112,12 @@ function writing(environment: WasiEnvironment, parts: WasmerParts, write: Call):
     const errno = write(...args);
     const stdout = guard('fd_write', () => wasi.getStdoutBuffer());
     const stderr = guard('fd_write', () => wasi.getStderrBuffer());
+    for (const [fd, bytes] of [[1, stdout] as const, [2, stderr] as const]) {
+      const failure = bytes.length === 0 ? ERRNO.SUCCESS : sinkOf(fd).record([bytes]);
+      if (failure !== ERRNO.SUCCESS) return failure;
+    }
     return passOn(errno, stdout, stderr);
   };
-}
-
-/** What `sink` did not take because a checkpoint is wanted, or the errno of its failure. */
-function give(sink: OutputSink, bytes: Uint8Array): Uint8Array | number {
-  let left = bytes;
-  while (left.length > 0) {
-    const taken = sink.write([left]);
-    if (taken === 'interrupted') return left;
-    if (taken < 0) return -taken;
-    if (taken === 0) return ERRNO.IO;
-    left = left.subarray(taken);
-  }
-  return left;
 }
 
 interface HeldOutput {

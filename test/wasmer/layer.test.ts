@@ -3,6 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ERRNO } from '../../src/abi/errno.ts';
+import type { OutputSink } from '../../src/handle/grants.ts';
 import { INTERRUPTED } from '../../src/resource/pause.ts';
 import { GuestExit } from '../../src/wasi/environment.ts';
 import { layerIdentity, WASMER_VERSION } from '../../src/wasi/layers.ts';
@@ -228,18 +229,24 @@ describe('standard input', () => {
 describe('output', () => {
   test('that a checkpoint interrupts is written once, and the call made once', async () => {
     const taken: string[] = [];
-    let interrupted = false;
-    const sink = {
+    const recorded: string[] = [];
+    const sink: OutputSink = {
       isTerminal: false,
-      write: ([part]: readonly Uint8Array[]) => {
-        if (!interrupted && taken.length === 1) {
-          interrupted = true;
-          return 'interrupted' as const;
-        }
-        taken.push(Buffer.from(part!.subarray(0, 3)).toString());
-        return Math.min(3, part!.length);
+      hostFd: 7,
+      record: (parts) => {
+        recorded.push(Buffer.concat(parts).toString());
+        return ERRNO.SUCCESS;
+      },
+      write: (parts, fromBytes) => {
+        const part = Buffer.concat(parts).subarray(fromBytes).subarray(0, 3);
+        taken.push(part.toString());
+        return part.length;
       },
     };
+    host.waits.push(
+      () => 'interrupted',
+      () => 'ready',
+    );
     const guest = startWasmer({
       ...host,
       grants: () => host.grants({ preopens: [], stdout: sink }),
@@ -248,11 +255,17 @@ describe('output', () => {
     expect(guest.environment.progress).toMatchObject({ errno: 0 });
     expect(write(1, 'abcdefgh')(guest)).toEqual([0, 8]);
     expect(taken).toEqual(['abc', 'def', 'gh']);
+    expect(recorded).toEqual(['abcdefgh']);
     expect(guest.environment.progress).toBe(null);
   });
 
   test('that nobody takes is an errno', () => {
-    const sink = { isTerminal: false, write: () => -ERRNO.PIPE };
+    const sink: OutputSink = {
+      isTerminal: false,
+      hostFd: null,
+      record: () => ERRNO.SUCCESS,
+      write: () => -ERRNO.PIPE,
+    };
     const guest = startWasmer({
       ...host,
       grants: () => host.grants({ preopens: [], stdout: sink }),
