@@ -21,6 +21,7 @@ import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
+import { poolCalls } from '../pool/pool-calls.ts';
 import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
 import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
@@ -422,7 +423,9 @@ function grantsOf(
     clock: world.clock,
     random: world.random,
     providers: [
-      ...(usesPools ? [createPoolProvider(start.pools, world.random)] : []),
+      ...(usesPools
+        ? [createPoolProvider({ grants: start.pools, random: world.random, calls: poolCalls() })]
+        : []),
       ...(layer === null ? [] : [layer.provider]),
     ],
   };

@@ -8,7 +8,7 @@ import { INTERRUPTED } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestPool } from './guest-pool.ts';
 import { POOLS_OPEN_MAX, type PoolState, SLOTS_MAX } from './pin.ts';
-import { poolCalls } from './pool-calls.ts';
+import type { PoolCalls } from './pool-calls.ts';
 import { openPool } from './pool-files.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import type { SharedPool } from './shared-pool.ts';
@@ -29,6 +29,7 @@ export interface OpenPoolsOptions {
   readonly grants: readonly PoolGrant[];
   readonly random: RandomSource;
   readonly memory: () => GuestMemory;
+  readonly calls: PoolCalls | null;
 }
 
 export class OpenPools {
@@ -55,10 +56,11 @@ export class OpenPools {
     if (address + slots * pageBytes > memoryBytes(memory)) return ERRNO.FAULT;
     if (this.#overlaps(address, slots * pageBytes)) return ERRNO.EXIST;
     const wantsWindow = (flags & POOL_FLAG.window) !== 0;
-    if (wantsWindow && (grant.readOnly || whyNoWindow(pageBytes) !== null)) return ERRNO.NOTSUP;
+    if (wantsWindow && (grant.readOnly || whyNoWindow(this.#options.calls, pageBytes) !== null))
+      return ERRNO.NOTSUP;
     const number = this.#freeNumber();
     if (number < 0) return ERRNO.MFILE;
-    const shared = openPool({ grant, waiting, random: this.#options.random });
+    const shared = openPool({ ...this.#options, grant, waiting });
     if (shared === 'interrupted') return INTERRUPTED;
     if (shared === 'timeout') return ERRNO.TIMEDOUT;
     if (shared === 'full') return ERRNO.NFILE;
@@ -138,7 +140,7 @@ export class OpenPools {
     const { number, address, slots, changes } = state;
     const memory = this.#options.memory();
     this.#check(state, memory);
-    const shared = openPool({ grant, waiting, random: this.#options.random });
+    const shared = openPool({ ...this.#options, grant, waiting });
     if (typeof shared === 'string') throw held(grant.name);
     try {
       if (Buffer.compare(shared.id, state.id) !== 0) {
@@ -182,7 +184,7 @@ export class OpenPools {
         hint: 'leave out ro',
       });
     }
-    const why = window ? whyNoWindow(pageBytes) : null;
+    const why = window ? whyNoWindow(this.#options.calls, pageBytes) : null;
     if (why === null) return grant;
     throw notGranted(`A window of the guest can't be had here: ${why}.`, name, {
       hint: 'restore it where it was captured',
@@ -208,7 +210,7 @@ export class OpenPools {
 
   #window(shared: SharedPool, grant: PoolGrant, address: number, slots: number): Window {
     return new Window({
-      calls: poolCalls()!,
+      calls: this.#options.calls!,
       memory: this.#options.memory(),
       address,
       slots,

@@ -29,7 +29,7 @@ import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { FrameTable, readTableIdentity, type TableIdentity, tableLayout } from './frame-table.ts';
 import { PageFile, readHeader } from './page-file.ts';
-import { type PoolCalls, poolCalls } from './pool-calls.ts';
+import type { PoolCalls } from './pool-calls.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import { databaseLocks, GUESTS_MAX, MUTEX, type PoolLocks, rangeLocks } from './pool-locks.ts';
 import { fileBytes, mappedBytes } from './shared-bytes.ts';
@@ -52,8 +52,7 @@ export interface OpenOptions {
   readonly waiting: Waiting;
   /** Fills with random bytes: a new page file gets an id. */
   readonly random: (into: Uint8Array) => void;
-  /** Given only by tests: what to do without. */
-  readonly calls?: PoolCalls | null;
+  readonly calls: PoolCalls | null;
 }
 
 const ID_BYTES = 16;
@@ -63,8 +62,7 @@ const ID_BYTES = 16;
  * are as many guests as can be. Throws ERR_POOL_UNUSABLE, ERR_DISK_FULL, ERR_IO.
  */
 export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'timeout' | 'full' {
-  const { grant, waiting } = options;
-  const calls = options.calls === undefined ? poolCalls() : options.calls;
+  const { grant, waiting, calls } = options;
   const fds: (number | null)[] = [];
   let locks: PoolLocks | null = null;
   let table: FrameTable | null = null;

@@ -12,6 +12,7 @@ import { defineProvider, type GuestAccess, type Provider } from '../resource/pro
 import type { RandomSource } from '../resource/random.ts';
 import { OpenPools } from './open-pools.ts';
 import { type PoolState, poolsShape } from './pin.ts';
+import type { PoolCalls } from './pool-calls.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import { poolImports } from './pool-imports.ts';
 import { sleeper, type Waiting, waitingFor } from './waiting.ts';
@@ -25,13 +26,20 @@ const PATIENCE_MS = 8000;
 /** A guest that ends doesn't wait that long: nobody is served by it. */
 const ENDING_PATIENCE_MS = 2000;
 
-export function createPoolProvider(grants: readonly PoolGrant[], random: RandomSource): Provider {
+export interface PoolProviderOptions {
+  readonly grants: readonly PoolGrant[];
+  readonly random: RandomSource;
+  /** null: as where the system offers none of them. */
+  readonly calls: PoolCalls | null;
+}
+
+export function createPoolProvider(options: PoolProviderOptions): Provider {
   let access: GuestAccess | null = null;
   const guest = (): GuestAccess => {
     assert(access !== null, 'a guest is attached before it runs');
     return access;
   };
-  const pools = new OpenPools({ grants, random, memory: () => guest().memory });
+  const pools = new OpenPools({ ...options, memory: () => guest().memory });
   const patient = (limitMs: number): Waiting => {
     const { clock } = guest();
     return waitingFor({ clock, limitMs, sleep: sleeper(clock) });

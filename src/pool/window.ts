@@ -14,7 +14,7 @@ import type { GuestMemory } from '../abi/guest-memory.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { FrameTable } from './frame-table.ts';
-import { type PoolCalls, poolCalls } from './pool-calls.ts';
+import type { PoolCalls } from './pool-calls.ts';
 
 const PRIVATE = -1;
 
@@ -29,8 +29,7 @@ export interface WindowOptions {
 }
 
 /** Why pools of such pages can't be shown in windows here; null: they can. */
-export function whyNoWindow(pageBytes: number): string | null {
-  const calls = poolCalls();
+export function whyNoWindow(calls: PoolCalls | null, pageBytes: number): string | null {
   if (calls === null) return 'this system has no shared mappings that Node can make';
   if (pageBytes % calls.memoryPageBytes === 0) return null;
   return `pages are no multiple of the ${calls.memoryPageBytes} bytes of a page of memory`;

@@ -19,13 +19,15 @@ const newFile = (): string => join(scratch, `pages-${files++}`);
 const WRITE = 1;
 const NO_WAIT = 2;
 const canShow = poolCalls() !== null;
-/** Both ways in which pages get into a guest's memory. */
-const ways = canShow ? [false, true] : [false];
+/** The ways in which pages get into a guest's memory; `plain`: without any call of the system. */
+const ways = canShow ? (['plain', 'copy', 'window'] as const) : (['plain'] as const);
 
-describe.each(ways)('two guests of one pool, window: %s', (window) => {
+describe.each(ways)('two guests of one pool: %s', (way) => {
+  const window = way === 'window';
+  const calls = way === 'plain' ? null : poolCalls();
   const pair = (more = {}) => {
     const grants = [grantOf(newFile(), more)];
-    const [a, b] = [new PoolGuest({ grants }), new PoolGuest({ grants })];
+    const [a, b] = [new PoolGuest({ grants, calls }), new PoolGuest({ grants, calls })];
     return { grants, a, b, pa: a.opened('p', { window }), pb: b.opened('p', { window }) };
   };
 
@@ -86,7 +88,7 @@ describe.each(ways)('two guests of one pool, window: %s', (window) => {
       (page % 2 ? a : b).writeWord(page % 2 ? pa : pb, page, page + 1);
     for (let page = 0; page < 100; page++) expect(a.readWord(pa, page)).toBe(page + 1);
     for (const guest of [a, b]) guest.end();
-    const c = new PoolGuest({ grants });
+    const c = new PoolGuest({ grants, calls });
     const pc = c.opened('p', { window });
     for (let page = 0; page < 100; page++) expect(c.readWord(pc, page)).toBe(page + 1);
     c.end();
@@ -110,10 +112,15 @@ describe.each(ways)('two guests of one pool, window: %s', (window) => {
     setWords(a.at(mine), 333);
     const lost = a.pin(pa, 4, 'write').byteOffset;
     setWords(a.at(lost), 444);
-    const c = await restarted(a, grants, () => {
-      b.writeWord(pb, 2, 52);
-      b.writeWord(pb, 4, 54);
-    });
+    const c = await restarted(
+      a,
+      grants,
+      () => {
+        b.writeWord(pb, 2, 52);
+        b.writeWord(pb, 4, 54);
+      },
+      calls,
+    );
     const word = (address: number) => Buffer.from(c.at(address)).readUInt32LE(PAGE - 4);
     expect([same, changed, mine, lost].map(word)).toEqual([11, 52, 333, 54]);
     expect([1, 2, 3, 4].map((page) => c.changed(pa, page))).toEqual([false, true, false, true]);
@@ -143,7 +150,7 @@ describe.each(ways)('two guests of one pool, window: %s', (window) => {
         return [page, a.pin(pa, page, page % 2 ? 'read' : 'write').byteOffset] as const;
       });
       b.end();
-      const c = await restarted(a, [{ ...grants[0]!, frames }]);
+      const c = await restarted(a, [{ ...grants[0]!, frames }], undefined, calls);
       expect(c.facts(pa).frames).toBe(frames);
       for (const [page, at] of pinned) {
         expect(Buffer.from(c.at(at)).readUInt32LE(0)).toBe(page);

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomFillSync } from 'node:crypto';
 import { GuestMemory } from '../../src/abi/guest-memory.ts';
+import { type PoolCalls, poolCalls } from '../../src/pool/pool-calls.ts';
 import type { PoolGrant } from '../../src/pool/pool-grant.ts';
 import { createPoolProvider, POOL_IMPORTS } from '../../src/pool/pool-provider.ts';
 import type { Clock } from '../../src/resource/clock.ts';
@@ -33,6 +34,8 @@ export interface GuestOptions {
   readonly grants: readonly PoolGrant[];
   /** The memory of an earlier run, which is copied. */
   readonly memory?: Uint8Array;
+  /** null: as on a system without locks of ranges and mappings. */
+  readonly calls?: PoolCalls | null;
 }
 
 export class PoolGuest {
@@ -42,11 +45,15 @@ export class PoolGuest {
   readonly #registry = new ProviderRegistry();
   readonly #provider: Provider;
 
-  constructor({ grants, memory }: GuestOptions) {
+  constructor({ grants, memory, calls = poolCalls() }: GuestOptions) {
     const own = new Memory({ initial: MEMORY_PAGES, maximum: 2 * MEMORY_PAGES });
     if (memory !== undefined) new Uint8Array(own.buffer).set(memory);
     this.memory = new GuestMemory(() => own);
-    this.#provider = createPoolProvider(grants, (into) => void randomFillSync(into));
+    this.#provider = createPoolProvider({
+      grants,
+      random: (into) => void randomFillSync(into),
+      calls,
+    });
     this.#registry.register(this.#provider);
     this.#registry.attach({
       memory: this.memory,
@@ -186,10 +193,11 @@ export async function restarted(
   guest: PoolGuest,
   grants: readonly PoolGrant[],
   meanwhile: () => void = () => undefined,
+  calls: PoolCalls | null = poolCalls(),
 ): Promise<PoolGuest> {
   const { states, memory } = await guest.capture();
   meanwhile();
-  const next = new PoolGuest({ grants, memory });
+  const next = new PoolGuest({ grants, memory, calls });
   await next.goOn(states, 'restarted');
   return next;
 }
