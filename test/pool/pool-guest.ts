@@ -38,6 +38,13 @@ export interface GuestOptions {
   readonly calls?: PoolCalls | null;
 }
 
+interface OpenWords {
+  readonly slots?: number;
+  readonly window?: boolean;
+  readonly at?: number;
+  readonly pageBytes?: number;
+}
+
 export class PoolGuest {
   readonly memory: GuestMemory;
   /** What a request for a checkpoint would do. */
@@ -78,14 +85,14 @@ export class PoolGuest {
 
   // — the calls, with their results —
 
-  open(name: string, options: { slots?: number; window?: boolean; at?: number } = {}): number {
-    const { slots = 8, window = false, at = SLOTS_AT } = options;
+  open(name: string, options: OpenWords = {}): number {
+    const { slots = 8, window = false, at = SLOTS_AT, pageBytes = PAGE } = options;
     const text = Buffer.from(name);
     this.memory.bytes.set(text, TEXT_AT);
-    return this.call('open', TEXT_AT, text.length, PAGE, at, slots, window ? 1 : 0, OUT_AT);
+    return this.call('open', TEXT_AT, text.length, pageBytes, at, slots, window ? 1 : 0, OUT_AT);
   }
 
-  opened(name: string, options: { slots?: number; window?: boolean; at?: number } = {}): number {
+  opened(name: string, options: OpenWords = {}): number {
     assert.equal(this.open(name, options), 0, 'the pool opens');
     return this.memory.view.getUint32(OUT_AT, true);
   }
