@@ -15,7 +15,7 @@ import { fstatSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { GuestMemory } from '../abi/guest-memory.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { Grants, GuestResources, StdinSource } from '../handle/grants.ts';
+import type { CapturedResources, Grants, GuestResources, StdinSource } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
 import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
@@ -25,6 +25,7 @@ import { poolCalls } from '../pool/pool-calls.ts';
 import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
 import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
+import type { Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
@@ -32,6 +33,7 @@ import { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import { createDescriptorStdin, type DescriptorStdin } from './descriptor-stdin.ts';
+import { loadForeignProviders } from './foreign-providers.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
@@ -142,6 +144,8 @@ class Guest {
     this.#calls = new HostCalls({
       imports: loaded.module.imports,
       find,
+      provided: resources.imports,
+      types: loaded.module.types,
       gate: this.#gate,
       calls,
       environment: this.#environment,
@@ -189,7 +193,8 @@ class Guest {
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
     const stdin = openStdin(world, start);
     const layer = start.wasi === 'wasmer' ? wasmerLayer(world, start) : null;
-    const grants = grantsOf(world, start, stdin, loaded.module.imports, layer);
+    const foreign = await loadForeignProviders(start.providers, world.shared);
+    const grants = grantsOf(world, start, stdin, loaded.module.imports, layer, foreign);
     const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
     try {
       const guest = new Guest({ world, start, loaded, resources, stdin, layer, head });
@@ -229,9 +234,13 @@ class Guest {
     let ending: Ending;
     try {
       ending = await this.#run();
-    } finally {
+    } catch (error) {
       this.#resources.close();
+      throw error;
     }
+    // What a provider could not put away may be lost: its user must know.
+    const failure = this.#resources.close();
+    if (failure !== null) throw failure;
     this.#world.report({
       type: 'ended',
       ending,
@@ -253,6 +262,7 @@ class Guest {
         if (entry === undefined) return { kind: 'exit', code: 0 };
         outcome = this.#instance.run(entry);
       } else {
+        this.#calls.throwFailure();
         const goOn = await this.#checkpoint();
         if (goOn === null) return { kind: 'checkpointed' };
         outcome = goOn();
@@ -283,12 +293,17 @@ class Guest {
     try {
       image = await this.#capture();
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof HostError) || this.#resources.isLost) throw error;
       world.report({ type: 'refused', request: cause.request, why: error.message });
       this.#answer = -ERRNO.PERM;
       return this.#instance.prepareResume(this.#calls.complete);
     }
-    if (!waits) await this.#resources.resume('resumed');
+    const resumed = waits ? null : await this.#tryResume();
+    if (resumed instanceof Error) {
+      // The image is whole: the guest can be restored from it when the resource is there again.
+      this.#report(image, cause, false, { reachNs, captureNs: 0 });
+      throw resumed;
+    }
     const goOn = waits ? null : this.#instance.prepareResume(this.#calls.complete);
     this.#report(image, cause, waits, {
       reachNs,
@@ -302,13 +317,40 @@ class Guest {
     return this.#instance.prepareResume(this.#calls.complete);
   }
 
+  /** Takes hold of everything again; gives why that is impossible. */
+  async #tryResume(): Promise<HostError | null> {
+    try {
+      await this.#resources.resume('resumed');
+      return null;
+    } catch (error) {
+      if (error instanceof HostError) return error;
+      throw error;
+    }
+  }
+
   async #capture(): Promise<Capture> {
     const instance = this.#instance;
     const frames = instance.captureStack();
     const globals = instance.captureGlobals();
     const tables = instance.captureTables();
-    const logFd = this.#start.logFd;
     const resources = await this.#resources.quiesce();
+    try {
+      return this.#imageOf({ frames, globals, tables, resources });
+    } catch (error) {
+      await this.#resources.resume('aborted');
+      throw error;
+    }
+  }
+
+  #imageOf(parts: {
+    readonly frames: ImageHead['stack']['frames'];
+    readonly globals: ImageHead['globals'];
+    readonly tables: ImageHead['tables'];
+    readonly resources: CapturedResources;
+  }): Capture {
+    const { frames, globals, tables, resources } = parts;
+    const instance = this.#instance;
+    const logFd = this.#start.logFd;
     const spare = this.#world.spareBuffer();
     const { memories, pages } = instance.captureMemory(
       spare === undefined ? undefined : new Uint8Array(spare),
@@ -400,6 +442,7 @@ function grantsOf(
   stdin: StdinSource,
   imports: readonly ModuleImport[],
   layer: WasmerLayer | null,
+  foreign: readonly Provider[],
 ): Grants {
   const { logFd, streams } = start;
   // By the module alone, so that a restore has the same providers as the run before.
@@ -427,6 +470,7 @@ function grantsOf(
         ? [createPoolProvider({ grants: start.pools, random: world.random, calls: poolCalls() })]
         : []),
       ...(layer === null ? [] : [layer.provider]),
+      ...foreign,
     ],
   };
 }

@@ -5,15 +5,20 @@
  * 1. A call that is captured at its entry has done nothing. It is made again, with the same arguments,
  *    when the guest goes on, here or in another process.
  * 2. A call that answers INTERRUPTED is captured with its progress and made again in the same way.
- * 3. `calls` counts completed calls, so it is the same at the same point of every run.
+ * 3. What a provider throws ends the guest, past all that the guest could catch with.
+ * 4. `calls` counts completed calls, so it is the same at the same point of every run.
  */
 import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImagePendingCall } from '../image/image.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
+import type { ProvidedImports } from '../resource/registry.ts';
 import type { WasmFunction } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
+import type { FunctionType, ModuleType } from '../wasm/section-type.ts';
+import { fromWords, toWords } from './argument-words.ts';
+import { providedCall } from './provided-call.ts';
 import type { SafepointGate } from './safepoint-gate.ts';
 
 type Argument = number | bigint;
@@ -23,6 +28,9 @@ export interface HostCallOptions {
   readonly imports: readonly ModuleImport[];
   /** What is provided, by module and name. */
   readonly find: (module: string, name: string) => HostFunction | null;
+  /** Those that come from providers, among what is found. */
+  readonly provided: ProvidedImports;
+  readonly types: readonly ModuleType[];
   readonly gate: SafepointGate;
   /** Calls completed in earlier runs. */
   readonly calls: number;
@@ -42,16 +50,21 @@ export class HostCalls {
   readonly functions: readonly WasmFunction[];
   readonly #options: HostCallOptions;
   readonly #targets: readonly HostFunction[];
+  #failure: { readonly error: unknown } | null = null;
   #pending: Pending | null = null;
   #calls: number;
 
   constructor(options: HostCallOptions) {
     this.#options = options;
     this.#calls = options.calls;
-    this.#targets = options.imports.map(({ module, name }) => {
+    this.#targets = options.imports.map((wanted) => {
+      const { module, name } = wanted;
       const found = options.find(module, name);
       assert(found !== null, 'imports are checked before an instance is made');
-      return found;
+      const call = options.provided.get(module)?.get(name);
+      if (call === undefined) return found;
+      const what = `${module}.${name}`;
+      return providedCall({ what, call, type: typeOf(wanted, options.types), fail: this.#fail });
     });
     this.functions = this.#targets.map((target, index) => this.#guarded(target, index));
   }
@@ -60,12 +73,24 @@ export class HostCalls {
     return this.#calls;
   }
 
+  /** Throws what ended the guest, if a provider failed in a call of its. */
+  throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** The guest unwinds, as for a capture: it can catch nothing of that. */
+  readonly #fail = (error: unknown): never => {
+    this.#failure = { error };
+    throw this.#options.unwinding();
+  };
+
   /** The call that the captured guest waits in; null when it stands at a poll. */
   pendingCall(): ImagePendingCall | null {
     if (this.#pending === null) return null;
     const { index, args, progress } = this.#pending;
-    const { module, name } = this.#options.imports[index]!;
-    return { module, name, args, progress };
+    const { imports, types } = this.#options;
+    const { module, name } = imports[index]!;
+    return { module, name, args: toWords(args, typeOf(imports[index]!, types)), progress };
   }
 
   /** Takes the pending call from an image. Refuses one that this module can't have made. */
@@ -75,16 +100,15 @@ export class HostCalls {
     const index = this.#options.imports.findIndex(
       ({ module, name }) => module === call.module && name === call.name,
     );
-    const fits = call.args.every(
-      (arg) => typeof arg === 'bigint' || (Number.isInteger(arg) && (arg | 0) === arg),
-    );
-    if (index < 0 || !fits) {
+    const { imports, types } = this.#options;
+    const args = index < 0 ? null : fromWords(call.args, typeOf(imports[index]!, types));
+    if (args === null) {
       throw new HostError(
         'ERR_MALFORMED_IMAGE',
         "the image's pending call does not fit the module",
       );
     }
-    this.#pending = { index, args: call.args, progress: call.progress };
+    this.#pending = { index, args, progress: call.progress };
   }
 
   /** Makes the pending call again, and returns its result; a poll has none. */
@@ -116,10 +140,26 @@ export class HostCalls {
       const { environment, gate } = this.#options;
       this.#pending = { index, args, progress: environment.progress };
       environment.progress = null;
-      gate.interrupted();
+      if (!gate.interrupted()) this.#fail(uncalledFor(this.#options.imports[index]!));
       throw this.#options.unwinding();
     }
     this.#calls++;
     return result;
   }
+}
+
+function typeOf(wanted: ModuleImport, types: readonly ModuleType[]): FunctionType {
+  const type = wanted.kind === 'func' ? types[wanted.typeIndex] : undefined;
+  assert(type?.kind === 'func', 'a module that was instrumented imports functions only');
+  return type;
+}
+
+/** INTERRUPTED although no checkpoint is asked for: only a provider can get this wrong. */
+function uncalledFor({ module, name }: ModuleImport): HostError {
+  const what = `${module}.${name}`;
+  return new HostError(
+    'ERR_PROVIDER',
+    `The function ${what} gave way to a checkpoint that nobody asked for.`,
+    { facts: { import: what }, hint: "give INTERRUPTED only after pause.wait said 'interrupted'" },
+  );
 }

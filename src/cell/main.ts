@@ -10,12 +10,15 @@
  * 3. After `ended` or `failed` nothing else is sent.
  */
 import { Socket } from 'node:net';
+import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
+import { reasonOf } from '../fault/reason.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
+import { openTurn, strayFailure, watchTurns } from './provider-turns.ts';
 import {
   createSharedControl,
   nowUs,
@@ -25,7 +28,7 @@ import {
 } from './shared-control.ts';
 import { createStdinFeeder } from './stdin-feeder.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
-import { monotonicNs } from './wall-clock.ts';
+import { monotonicMs, monotonicNs } from './wall-clock.ts';
 import { workerLimits } from './worker-limits.ts';
 
 const CONTROL_FD = 3;
@@ -109,8 +112,16 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
       }
     });
   });
-  worker.on('error', fail);
-  worker.on('exit', () => fail(new Error('the guest thread ended without a word')));
+  const { providers } = start;
+  const nameOf = (provider: number): string => basename(providers[provider]?.module ?? '');
+  if (providers.length > 0) {
+    watchTurns({ shared: view, nameOf, nowMs: monotonicMs, late: fail });
+  }
+  // Code of ours leaves no promise unattended, and does not end its thread.
+  const broken = (reason: string): unknown =>
+    providers.length === 0 ? new Error(reason) : strayFailure(reason, openTurn(view), nameOf);
+  worker.on('error', (error) => fail(broken(reasonOf(error))));
+  worker.on('exit', () => fail(broken('the guest thread ended without a word')));
 
   return {
     order: (order, transfer = []) => worker.postMessage(order, [...transfer]),

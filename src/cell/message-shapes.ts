@@ -64,6 +64,8 @@ const poolGrant: Shape<PoolGrant> = mapOf({
   readOnly: boolean,
 });
 const stream = mapOf({ fd: count, isOwn: boolean });
+const options: Shape<{ readonly [key: string]: string }> = (value) =>
+  Object.fromEntries(recordOf(text())(value));
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
   start: mapOf({
@@ -74,6 +76,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     preopens: arrayOf(preopen),
     keeping: nullable(mapOf({ directory: text(), carryBytesMax: count })),
     pools: arrayOf(poolGrant),
+    providers: arrayOf(mapOf({ module: text(), export: text(), options, digest })),
     limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,

@@ -35,6 +35,8 @@ export interface StartMessage {
   readonly keeping: FileKeeping | null;
   /** Page files that the guest may open as pools. */
   readonly pools: readonly PoolGrant[];
+  /** In their order: a later one may rely on an earlier one. */
+  readonly providers: readonly ForeignProvider[];
   readonly limits: Limits;
   /** Exported function to call instead of `_start`. */
   readonly invoke: string | null;
@@ -77,6 +79,17 @@ export interface Preopen {
 export interface FileKeeping {
   readonly directory: string;
   readonly carryBytesMax: number;
+}
+
+/** A provider of the user's: its file is loaded in the cell. */
+export interface ForeignProvider {
+  /** Absolute path of the file. */
+  readonly module: string;
+  /** Name of the export that is a provider, or gives one when it is called with `options`. */
+  readonly export: string;
+  readonly options: { readonly [key: string]: string };
+  /** Hex SHA-256 of the file. */
+  readonly digest: string;
 }
 
 export interface Limits {

@@ -84,9 +84,12 @@ export class SafepointGate {
     return Atomics.load(this.#words, WORD.request) !== this.#answered;
   }
 
-  /** In the midst of a call: woken because `isRequested`, unless the guest asks itself. */
-  interrupted(): void {
-    if (this.#cause === null) this.#atRequest();
+  /**
+   * In the midst of a call: woken because `isRequested`, unless the guest asks itself. False when neither
+   * is so.
+   */
+  interrupted(): boolean {
+    return this.#cause !== null || this.#atRequest();
   }
 
   askedByGuest(): void {

@@ -3,8 +3,9 @@
  *
  * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
  * main thread writes REQUEST, STOP_REQUEST, REQUEST_US, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
- * STDIN_WANTED is set by the guest thread and cleared by the main thread. WAKE_FD is set once by the
- * guest thread, when it first waits for descriptors, for which no shared word can wake it.
+ * Only the guest thread writes the words of turns. STDIN_WANTED is set by the guest thread and cleared by
+ * the main thread. WAKE_FD is set once by the guest thread, when it first waits for descriptors, for which
+ * no shared word can wake it.
  * After any write that the other side may be waiting for, the writer calls `wakeGuest` (guest side) or
  * posts a message (main side), so no wake-up is lost.
  */
@@ -29,6 +30,11 @@ export const WORD = {
   requestUs: 7,
   /** A descriptor that ends the guest thread's wait for others; 0: it doesn't wait for any. */
   wakeFd: 8,
+  /** Which of the user's providers has the guest's thread: see `provider-turns.ts`. */
+  turn: 9,
+  turnProvider: 10,
+  turnPhase: 11,
+  turnMs: 12,
 } as const;
 
 const WORDS = 16;

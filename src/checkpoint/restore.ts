@@ -6,12 +6,14 @@
  * only then parsed. What the guest held outside itself is checked last, in its cell, against the
  * request of today.
  */
+import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
 import { type JobTable, jobRunning } from '../host/job-table.ts';
 import type { ModuleFile } from '../host/module-file.ts';
 import { loadModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';
+import { readProviderFiles } from '../host/provider-file.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { decodeImageHead } from '../image/head.ts';
 import type { ImageHead } from '../image/image.ts';
@@ -33,6 +35,8 @@ export type RestoreChanges = Partial<
     RunRequest,
     | 'preopens'
     | 'pools'
+    | 'providers'
+    | 'providerPaths'
     | 'fuel'
     | 'memoryPages'
     | 'tableEntries'
@@ -49,7 +53,11 @@ export interface RestoreTools {
   readonly table: JobTable;
   readonly vault: Vault;
   readonly requester: Requester;
-  readonly softwareFor: (module: string, wasi: WasiLayer) => SoftwareIdentity;
+  readonly softwareFor: (
+    module: string,
+    wasi: WasiLayer,
+    providers: readonly ForeignProvider[],
+  ) => SoftwareIdentity;
 }
 
 export interface RestorePlan {
@@ -58,13 +66,15 @@ export interface RestorePlan {
   readonly module: ModuleFile;
   readonly software: SoftwareIdentity;
   readonly request: RunRequest;
+  /** Of the request, with the digests of today. */
+  readonly providers: readonly ForeignProvider[];
   readonly parent: RunParent;
 }
 
 /**
  * Selects and checks, without decrypting anything of the image. Throws ERR_NO_SUCH_JOB,
  * ERR_NO_SUCH_CHECKPOINT, ERR_JOB_RUNNING, ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH,
- * ERR_SOFTWARE_MISMATCH, ERR_STATE_DAMAGED and the vault's own.
+ * ERR_SOFTWARE_MISMATCH, ERR_PROVIDER, ERR_STATE_DAMAGED and the vault's own.
  */
 export async function planRestore(
   tools: RestoreTools,
@@ -77,14 +87,17 @@ export async function planRestore(
   if (jobState(view.run) === 'running') throw jobRunning(view);
   // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
   const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
-  const software = tools.softwareFor(view.job.moduleDigest, maker.request.wasi);
+  const request = changedRequest(maker.request, changes);
+  const providers = readProviderFiles(request.providers ?? []);
+  const software = tools.softwareFor(view.job.moduleDigest, maker.request.wasi, providers);
   await vault.check(requester, info.id, software);
   return {
     info,
     view,
     module: loadModule(places, view.job.moduleDigest),
     software,
-    request: changedRequest(maker.request, changes),
+    request,
+    providers,
     parent: { run: info.run, logBytes: info.logBytes, checkpoint: info.id },
   };
 }

@@ -6,7 +6,7 @@
  * 1. A new job whose guest can't be started leaves nothing behind, so its name is free again.
  * 2. A foreground job without a name that made no checkpoint leaves nothing behind when it ends.
  */
-import type { Trigger } from '../cell/protocol.ts';
+import type { ForeignProvider, Trigger } from '../cell/protocol.ts';
 import { freshBytes } from '../cell/randomness.ts';
 import { wallClockNow } from '../cell/wall-clock.ts';
 import { makeReceipt, type Receipt } from '../checkpoint/receipt.ts';
@@ -31,6 +31,7 @@ import {
 import { JobTable } from '../host/job-table.ts';
 import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
 import { type Places, preparePlaces } from '../host/places.ts';
+import { readProviderFiles } from '../host/provider-file.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
@@ -101,6 +102,7 @@ interface Prepared {
   readonly job: JobRecord;
   readonly request: RunRequest;
   readonly module: ModuleFile;
+  readonly providers: readonly ForeignProvider[];
   readonly restore: RestorePoint | null;
   readonly receipt: Receipt | null;
   /** Leaves nothing behind unless it made a checkpoint. */
@@ -133,7 +135,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       work.kind === 'run'
         ? prepareRun(settings, work, hooks)
         : await prepareRestore(tools, settings, await vault.open(), work);
-    const { job, request, module, restore, receipt, passing } = prepared;
+    const { job, request, module, providers, restore, receipt, passing } = prepared;
     // A vault that can't be used is told now rather than at the first tick.
     if (request.checkpointEveryMs !== null) await vault.open();
     let started = false;
@@ -141,6 +143,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       job,
       request,
       module,
+      providers,
       restore,
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
@@ -149,7 +152,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
-        software: softwareFor(module.digest, request.wasi),
+        software: softwareFor(module.digest, request.wasi, providers),
         module,
       }),
       onStarted: () => {
@@ -195,6 +198,7 @@ function prepareRun(
     job,
     request,
     module,
+    providers: readProviderFiles(request.providers ?? []),
     restore: null,
     receipt: null,
     passing: inheritStdio && name === null,
@@ -220,10 +224,19 @@ async function prepareRestore(
     job: plan.view.job,
     request: plan.request,
     module: plan.module,
+    providers: plan.providers,
     restore: { parent: plan.parent, head: opened.head, pages: opened.pages },
     receipt: makeReceipt(plan, head),
     passing: false,
   };
+}
+
+function softwareFor(
+  module: string,
+  wasi: WasiLayer,
+  providers: readonly ForeignProvider[],
+): SoftwareIdentity {
+  return softwareNow(module, process.versions.v8, wasi, providers);
 }
 
 /** The receipt of a restore that is not made. */
@@ -255,10 +268,6 @@ export async function tryRestore(
 export function openPlacesVault(places: Places): Promise<Vault> {
   const { vault: directory, keyFile } = places;
   return openVault({ directory, keyFile, now: wallClockNow, random: freshBytes });
-}
-
-function softwareFor(module: string, wasi: WasiLayer): SoftwareIdentity {
-  return softwareNow(module, process.versions.v8, wasi);
 }
 
 /** Most runs make no checkpoint; the vault is opened, and made, when one does. */

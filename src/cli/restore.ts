@@ -75,12 +75,14 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
 
 function readChanges(
   options: RestoreOptions,
-  { preopens, pools }: GatheredOptions,
+  { preopens, pools, providers, providerPaths }: GatheredOptions,
 ): RestoreChanges {
   const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(pools.length === 0 ? {} : { pools }),
+    ...(providers.length === 0 ? {} : { providers }),
+    ...(providerPaths.length === 0 ? {} : { providerPaths }),
     ...(fuel === undefined ? {} : { fuel }),
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),

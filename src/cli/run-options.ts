@@ -1,7 +1,6 @@
 /**
  * Options that `run` and `restore` share, and how their values are read.
  */
-import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Preopen } from '../cell/protocol.ts';
@@ -12,10 +11,14 @@ import {
   type FilePolicy,
   isFilePolicy,
 } from '../handle/file-policy.ts';
+import type { CellPath } from '../host/cell-command.ts';
+import type { ProviderRequest } from '../host/provider-file.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { TriggerOrder } from './job-host.ts';
 import { readPool } from './pool-option.ts';
+import { readProvider, readProviderPath } from './provider-options.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
+import { truePath } from './true-path.ts';
 
 const PAGE_BYTES = 65_536;
 /** A 32-bit memory has no more; several memories together are held to the same. */
@@ -45,6 +48,8 @@ export interface SharedOptions {
 export interface GatheredOptions {
   readonly preopens: Preopen[];
   readonly pools: PoolGrant[];
+  readonly providers: ProviderRequest[];
+  readonly providerPaths: CellPath[];
   readonly triggers: TriggerOrder[];
 }
 
@@ -54,6 +59,8 @@ export function addSharedOptions(
 ): GatheredOptions {
   const preopens: Preopen[] = [];
   const pools: PoolGrant[] = [];
+  const providers: ProviderRequest[] = [];
+  const providerPaths: CellPath[] = [];
   const triggers: TriggerOrder[] = [];
   command
     .option('-d, --detach', 'run in the background and print the name of the job')
@@ -77,6 +84,23 @@ export function addSharedOptions(
       'let the guest share this page file as a pool; then perhaps ,page=4096,frames=256,pages=N,ro',
       (text) => {
         pools.push(readPool(text, pools));
+      },
+    )
+    .option(
+      '--provider <file>',
+      'load a provider: FILE[#EXPORT][,key=value…]; the keys are options of the provider',
+      (text) => {
+        providers.push(readProvider(text));
+      },
+    )
+    .option('--provider-read <path>', 'let the providers read a file or directory', (text) => {
+      providerPaths.push(readProviderPath(text, true));
+    })
+    .option(
+      '--provider-write <path>',
+      'let the providers read and write a file or directory',
+      (text) => {
+        providerPaths.push(readProviderPath(text, false));
       },
     )
     .option(
@@ -113,7 +137,7 @@ export function addSharedOptions(
     .addOption(new Option('--memory-digest').hideHelp())
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
-  return { preopens, pools, triggers };
+  return { preopens, pools, providers, providerPaths, triggers };
 }
 
 /** `parse`, with the option among the facts of its errors. */
@@ -183,13 +207,4 @@ function readPolicy(policy: string): FilePolicy {
     });
   }
   return policy;
-}
-
-/** Without symbolic links, as the cell's permissions are judged by the true name. */
-function truePath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

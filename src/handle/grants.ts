@@ -4,6 +4,7 @@
 
 import type { Errno } from '../abi/errno.ts';
 import type { CborValue } from '../cbor/cbor.ts';
+import type { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
 import type { Clock } from '../resource/clock.ts';
 import type { GuestAccess, Provider } from '../resource/provider.ts';
@@ -121,6 +122,8 @@ export interface GuestResources {
    * impossible: the guest can't go on.
    */
   resume(reason: 'resumed' | 'aborted'): Promise<void>;
-  /** Closes what is open, when the guest is over. Never throws. */
-  close(): void;
+  /** True when undoing failed: some resources are held, some are not, and the guest can't go on. */
+  readonly isLost: boolean;
+  /** Closes what is open, when the guest is over. Never throws; gives the first failure of a provider. */
+  close(): HostError | null;
 }

@@ -108,13 +108,17 @@ function assemble(grants: Grants): Parts {
       released = [];
       await registry.rebuild(states, reason);
     },
+    get isLost() {
+      return registry.isLost;
+    },
     close: () => {
-      if (!isOpen) return;
+      if (!isOpen) return null;
       isOpen = false;
-      registry.close();
+      const failure = registry.close();
       for (const [, handle] of handles.entries()) releaseHandle(handle);
       handles.clear();
       closePreopens(holdings.preopens);
+      return failure;
     },
   };
   return { resources, handles, holdings };

@@ -2,9 +2,10 @@
  * How a cell is started: which program, with which of Node's permissions.
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
- * read its own code and the directories that were granted, and write the granted ones that are not
- * read-only and its job's own directory for files. A page file of a pool is written also when the guest may only read it: locks and frames are
- * shared by writing. It may not open sockets, start processes or load addons.
+ * read its own code, the directories that were granted, and what providers need; and write those of them
+ * that are not read-only, and its job's own directory for files. A page file of a pool is written also when
+ * the guest may only read it: locks and frames are shared by writing. It may not open sockets, start
+ * processes or load addons.
  *
  * Calls of the C library are allowed: under the permission model Node refuses fsync, fdatasync and the
  * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
@@ -23,6 +24,12 @@ export interface CellProgram {
   readonly node: string;
   readonly entry: string;
   readonly codeDirectories: readonly string[];
+}
+
+/** A file or directory that something else in the cell than the guest needs, by its name. */
+export interface CellPath {
+  readonly hostPath: string;
+  readonly readOnly: boolean;
 }
 
 /** The cell's program beside this file: as source when this is source, else as built. */
@@ -69,6 +76,7 @@ export function cellArguments(
   preopens: readonly Preopen[],
   keepingDirectory: string | null = null,
   pools: readonly PoolGrant[] = [],
+  paths: readonly CellPath[] = [],
 ): string[] {
   const read = [...program.codeDirectories];
   const write: string[] = [];
@@ -85,6 +93,10 @@ export function cellArguments(
   for (const path of pools.flatMap(({ hostPath }) => poolFilePaths(hostPath))) {
     read.push(path);
     write.push(path);
+  }
+  for (const { hostPath, readOnly } of paths) {
+    read.push(hostPath);
+    if (!readOnly) write.push(hostPath);
   }
   return [
     '--permission',

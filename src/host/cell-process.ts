@@ -13,7 +13,7 @@ import { readCellMessage } from '../cell/message-shapes.ts';
 import type { CellMessage, HostMessage, Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
-import { type CellProgram, cellArguments } from './cell-command.ts';
+import { type CellPath, type CellProgram, cellArguments } from './cell-command.ts';
 
 /** Room for heads with very deep stacks and very large tables. */
 const CBOR_BYTES_MAX = 2 ** 29;
@@ -28,6 +28,8 @@ export interface CellOptions {
   /** The job's own directory for what it keeps of files; null for none. */
   readonly keepingDirectory: string | null;
   readonly pools: readonly PoolGrant[];
+  /** What providers need besides. */
+  readonly paths: readonly CellPath[];
   readonly memoryPages: number;
   /** Descriptor of the run's log in this process; becomes LOG_FD in the cell. */
   readonly logFd: number | null;
@@ -61,9 +63,11 @@ export interface CellProcess {
 
 /** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, preopens, keepingDirectory, pools, logFd, inheritStdio, furtherFds } = options;
+  const { program, preopens, keepingDirectory, pools, paths } = options;
+  const { logFd, inheritStdio, furtherFds } = options;
   const stdio = inheritStdio ? 'inherit' : 'ignore';
-  const child = spawn(program.node, cellArguments(program, preopens, keepingDirectory, pools), {
+  const words = cellArguments(program, preopens, keepingDirectory, pools, paths);
+  const child = spawn(program.node, words, {
     env: {},
     stdio: [
       stdio,

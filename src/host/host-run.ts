@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   FileKeeping,
+  ForeignProvider,
   GuestStreams,
   Preopen,
   StartMessage,
@@ -38,6 +39,7 @@ import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
 import type { Places } from './places.ts';
 import { identifyProcess } from './process-identity.ts';
+import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
 import { CARRY_BYTES_DEFAULT, type RunRequest } from './run-request.ts';
 import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } from './supervise.ts';
@@ -64,6 +66,8 @@ export interface HostRunOptions {
   readonly job: JobRecord;
   readonly request: RunRequest;
   readonly module: ModuleFile;
+  /** Of the request, with the digests of today. */
+  readonly providers: readonly ForeignProvider[];
   /** null: from the beginning, as the first run of a new job. */
   readonly restore: RestorePoint | null;
   readonly triggers: readonly Trigger[];
@@ -148,6 +152,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     guest = await superviseGuest({
       ...cellWork(tools, options, directories, logFd, streams.streams),
       program: programFor(tools.program, request.wasi),
+      paths: [...providerDirectories(options.providers), ...(request.providerPaths ?? [])],
       logFd,
       inheritStdio: options.inheritStdio,
       furtherFds: streams.hostFds,
@@ -206,11 +211,13 @@ function enter({ table, now }: HostTools, { job, request, restore }: HostRunOpti
 
 function cellWork(
   { places, instrumenter, now }: HostTools,
-  { job, request, module, restore, triggers, digestMemory }: HostRunOptions,
+  options: HostRunOptions,
   preopens: readonly Preopen[],
   logFd: number | null,
   streams: GuestStreams,
 ): { start: StartMessage; attachments: Uint8Array[] } {
+  const { job, request, module, providers, restore } = options;
+  const { triggers, digestMemory } = options;
   const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
   const attachments = cached === null ? [module.bytes] : [module.bytes, cached.bytes, cached.plan];
   if (restore !== null) attachments.push(restore.pages);
@@ -224,6 +231,7 @@ function cellWork(
       preopens,
       keeping: request.wasi === 'stasis' ? keepingOf(places, job, request) : null,
       pools: request.pools ?? [],
+      providers,
       limits: {
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,

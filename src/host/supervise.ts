@@ -14,7 +14,7 @@ import type { CellMessage, Ending, ImageMessage, StartMessage } from '../cell/pr
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
-import type { CellProgram } from './cell-command.ts';
+import type { CellPath, CellProgram } from './cell-command.ts';
 import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
 import type { Instrumented } from './instrument-cache.ts';
 import type { RunOutcome } from './job-records.ts';
@@ -48,6 +48,8 @@ export interface SuperviseOptions {
   readonly program: CellProgram;
   readonly start: StartMessage;
   readonly attachments: readonly Uint8Array[];
+  /** What providers in the cell may read and write. */
+  readonly paths: readonly CellPath[];
   readonly logFd: number | null;
   readonly inheritStdio: boolean;
   /** See `CellOptions`. */
@@ -202,6 +204,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     preopens,
     keepingDirectory: keeping?.directory ?? null,
     pools,
+    paths: options.paths,
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
     inheritStdio: options.inheritStdio,

@@ -26,7 +26,7 @@
 import type { GuestMemory } from '../abi/guest-memory.ts';
 import type { CborValue } from '../cbor/cbor.ts';
 import type { Shape } from '../cbor/shape.ts';
-import { assert } from '../fault/assert.ts';
+import { HostError } from '../fault/host-error.ts';
 import type { Clock } from './clock.ts';
 import type { Pause } from './pause.ts';
 
@@ -61,6 +61,9 @@ export interface GuestAccess {
  */
 export type GuestFunction = (...args: (number | bigint)[]) => number | bigint | undefined;
 
+/** Functions by import module, then by name. */
+export type ProviderImports = Readonly<Record<string, Readonly<Record<string, GuestFunction>>>>;
+
 export interface Provider<State extends CborValue = CborValue> {
   /** Names the provider in images: lower-case letters, digits, `-`. */
   readonly kind: string;
@@ -75,8 +78,8 @@ export interface Provider<State extends CborValue = CborValue> {
   abort(): void | Promise<void>;
   /** Takes hold again, also right after `commit` in the same process. Throws when that is impossible. */
   rebuild(state: State, context: RebuildContext): void | Promise<void>;
-  /** Functions that a guest may import: by import module, then by name. */
-  readonly imports?: Readonly<Record<string, Readonly<Record<string, GuestFunction>>>>;
+  /** Functions that a guest may import. */
+  readonly imports?: ProviderImports;
   /** Called once, before the guest runs and before any `rebuild`. */
   attach?(guest: GuestAccess): void;
   /** The guest is over, or could not be started: lets go of everything. Never throws. */
@@ -84,20 +87,39 @@ export interface Provider<State extends CborValue = CborValue> {
 }
 
 export const DEADLINE_MS_DEFAULT = 10_000;
+const DEADLINE_MS_MAX = 3_600_000;
 
-type Defined<State extends CborValue> = Omit<Provider<State>, 'deadlineMs'> & {
+/** A provider as it is written down: `deadlineMs` may be left out. */
+export type ProviderDefinition<State extends CborValue> = Omit<Provider<State>, 'deadlineMs'> & {
   readonly deadlineMs?: number;
 };
 
-/** A provider with its kind and version checked and the usual deadline, if it names none. */
-export function defineProvider<State extends CborValue>(definition: Defined<State>): Provider {
-  assert(/^[a-z][a-z0-9-]{0,63}$/.test(definition.kind), 'a provider has a plain name');
-  assert(
-    Number.isSafeInteger(definition.version) && definition.version >= 1,
-    'versions of providers count from 1',
-  );
+const defined = new WeakSet<object>();
+
+/** Whether `value` came from `defineProvider`. */
+export function isProvider(value: unknown): value is Provider {
+  return typeof value === 'object' && value !== null && defined.has(value);
+}
+
+/**
+ * A provider with its kind, version and deadline checked; the usual deadline, if it names none. Throws
+ * ERR_PROVIDER for a definition that can't be one.
+ */
+export function defineProvider<State extends CborValue>(
+  definition: ProviderDefinition<State>,
+): Provider {
   const { kind, version, shape, deadlineMs = DEADLINE_MS_DEFAULT } = definition;
-  return {
+  if (typeof kind !== 'string' || !/^[a-z][a-z0-9-]{0,63}$/.test(kind)) {
+    throw badDefinition('kind', 'a plain name: lower-case letters, digits and -');
+  }
+  if (!isCount(version)) throw badDefinition('version', 'a number that counts from 1');
+  if (!isCount(deadlineMs) || deadlineMs > DEADLINE_MS_MAX) {
+    throw badDefinition('deadlineMs', `a number of milliseconds, at most ${DEADLINE_MS_MAX}`);
+  }
+  for (const name of ['shape', 'prepare', 'commit', 'abort', 'rebuild'] as const) {
+    if (typeof definition[name] !== 'function') throw badDefinition(name, 'a function');
+  }
+  const provider: Provider = {
     kind,
     version,
     deadlineMs,
@@ -111,4 +133,17 @@ export function defineProvider<State extends CborValue>(definition: Defined<Stat
     attach: (guest) => definition.attach?.(guest),
     close: () => definition.close?.(),
   };
+  defined.add(provider);
+  return provider;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
+}
+
+/** Definitions are written by users, perhaps without a compiler that checks them. */
+function badDefinition(field: string, wanted: string): HostError {
+  return new HostError('ERR_PROVIDER', `The ${field} of a provider has to be ${wanted}.`, {
+    facts: { field },
+  });
 }

@@ -12,8 +12,9 @@
  * 3. A rebuild takes exactly one state of each provider: none is left out, none is unknown.
  */
 import { checkShape } from '../cbor/shape.ts';
-import { assert } from '../fault/assert.ts';
+import { assert, isBrokenInvariant } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
+import { reasonOf } from '../fault/reason.ts';
 import { withinDeadline } from './deadline.ts';
 import type { GuestAccess, GuestFunction, Provider, ProviderState, Reason } from './provider.ts';
 
@@ -34,26 +35,46 @@ export class ProviderRegistry {
   readonly #providers: Provider[] = [];
   #state: 'held' | 'busy' | 'released' | 'lost' = 'held';
 
-  /** Later ones may rely on earlier ones: they are quiesced first and rebuilt last. */
+  /**
+   * Later ones may rely on earlier ones: they are quiesced first and rebuilt last. Throws ERR_PROVIDER
+   * for a second one of a kind.
+   */
   register(provider: Provider): void {
     assert(this.#state === 'held', 'providers are registered while nothing goes on');
     assert(this.#providers.length < PROVIDERS_MAX, 'there are not that many providers');
-    assert(
-      this.#providers.every((other) => other.kind !== provider.kind),
-      'a kind has one provider',
-    );
+    const { kind } = provider;
+    if (this.#providers.some((other) => other.kind === kind)) {
+      throw new HostError('ERR_PROVIDER', `There are two providers of the kind ${kind}.`, {
+        facts: { provider: kind },
+        hint: 'each kind has one; give one of them another name',
+      });
+    }
     this.#providers.push(provider);
   }
 
-  /** Shows the guest to every provider, in order. */
+  /** Shows the guest to every provider, in order. Throws the first failure. */
   attach(guest: GuestAccess): void {
     assert(this.#state === 'held', 'providers are attached before anything goes on');
-    for (const provider of this.#providers) provider.attach?.(guest);
+    for (const provider of this.#providers) {
+      try {
+        provider.attach?.(guest);
+      } catch (error) {
+        throw providerFailure(provider, 'looking at the guest', error);
+      }
+    }
   }
 
-  /** The guest is over: every provider lets go, in reverse order. */
-  close(): void {
-    for (const provider of this.#providers.toReversed()) provider.close?.();
+  /** The guest is over: every provider lets go, in reverse order. Gives the first failure. */
+  close(): HostError | null {
+    let first: HostError | null = null;
+    for (const provider of this.#providers.toReversed()) {
+      try {
+        provider.close?.();
+      } catch (error) {
+        first ??= providerFailure(provider, 'closing', error);
+      }
+    }
+    return first;
   }
 
   /**
@@ -100,9 +121,7 @@ export class ProviderRegistry {
       }
       for (const provider of this.#providers.toReversed()) {
         committed.unshift(provider);
-        await withinDeadline(`Releasing ${provider.kind}`, provider.deadlineMs, () =>
-          provider.commit(),
-        );
+        await called(provider, 'letting go', () => provider.commit());
       }
     } catch (failure) {
       await this.#undo(begun, committed, states);
@@ -160,9 +179,7 @@ export class ProviderRegistry {
         if (committed.includes(provider) && state !== undefined) {
           await rebuilt(provider, state, 'aborted');
         } else {
-          await withinDeadline(`Keeping ${provider.kind}`, provider.deadlineMs, () =>
-            provider.abort(),
-          );
+          await called(provider, 'going on without a checkpoint', () => provider.abort());
         }
       }
       this.#state = 'held';
@@ -186,17 +203,15 @@ function importTaken(kind: string, what: string): HostError {
 }
 
 async function prepared(provider: Provider): Promise<ProviderState> {
-  const { kind, version, deadlineMs } = provider;
-  const state = await withinDeadline(`Preparing ${kind} for a checkpoint`, deadlineMs, () =>
-    provider.prepare(),
-  );
+  const { kind, version } = provider;
+  const state = await called(provider, 'preparing for a checkpoint', () => provider.prepare());
   // Its own shape would refuse it at a restore: better now, while the guest can go on.
   checkShape(provider.shape, state, { what: `state of ${kind}`, code: 'ERR_NOT_CAPTURABLE' });
   return { kind, version, state };
 }
 
 async function rebuilt(provider: Provider, image: ProviderState, reason: Reason): Promise<void> {
-  const { kind, version, deadlineMs } = provider;
+  const { kind, version } = provider;
   if (image.version !== version) {
     throw new HostError(
       'ERR_MALFORMED_IMAGE',
@@ -208,5 +223,30 @@ async function rebuilt(provider: Provider, image: ProviderState, reason: Reason)
     what: `state of ${kind}`,
     code: 'ERR_MALFORMED_IMAGE',
   });
-  await withinDeadline(`Rebuilding ${kind}`, deadlineMs, () => provider.rebuild(state, { reason }));
+  await called(provider, 'taking hold again', () => provider.rebuild(state, { reason }));
+}
+
+/** What a callback gives. Its failure is a HostError that names the provider and what it was doing. */
+async function called<T>(
+  provider: Provider,
+  doing: string,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  const { kind, deadlineMs } = provider;
+  try {
+    return await withinDeadline(`The provider ${kind}, ${doing},`, deadlineMs, work);
+  } catch (error) {
+    throw providerFailure(provider, doing, error);
+  }
+}
+
+/** A HostError says enough as it is; our own bug is not hidden. */
+function providerFailure({ kind }: Provider, doing: string, error: unknown): HostError {
+  if (error instanceof HostError) return error;
+  if (isBrokenInvariant(error)) throw error;
+  return new HostError(
+    'ERR_PROVIDER',
+    `The provider ${kind} failed while ${doing}: ${reasonOf(error)}.`,
+    { cause: error, facts: { provider: kind } },
+  );
 }

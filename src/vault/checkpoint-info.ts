@@ -14,6 +14,8 @@ export interface SoftwareIdentity {
   readonly engine: string;
   /** The layer of WASI that the guest runs on, with its version; absent: the host's own. */
   readonly wasi?: string;
+  /** The user's providers in their order, a name and a digest each; absent: none. */
+  readonly providers?: readonly string[];
 }
 
 /** By which way a request came in; a checkpoint opens only to the way that it was made by. */

@@ -7,7 +7,16 @@
  */
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
-import { bytes, checkShape, integer, mapOf, oneOf, type Shape, text } from '../cbor/shape.ts';
+import {
+  arrayOf,
+  bytes,
+  checkShape,
+  integer,
+  mapOf,
+  oneOf,
+  type Shape,
+  text,
+} from '../cbor/shape.ts';
 import type { CheckpointRow } from '../store/store.ts';
 import type { CheckpointInfo, SoftwareIdentity } from './checkpoint-info.ts';
 import { IDENTITY_BYTES } from './chunk.ts';
@@ -25,18 +34,22 @@ export interface CheckpointRecord {
 
 const count = integer(0);
 
-const ownLayer = {
+const softwareFields = {
   module: text(),
   instrumenter: text(),
   host: text(),
   imageFormat: count,
   engine: text(),
 };
-const otherLayer = mapOf({ ...ownLayer, wasi: text() });
-const software: Shape<SoftwareIdentity> = (value) =>
-  typeof value === 'object' && value !== null && 'wasi' in value
-    ? otherLayer(value)
-    : mapOf(ownLayer)(value);
+
+/** Fields that are there only where they say something: most records have none of them. */
+const rareFields = { wasi: text(), providers: arrayOf(text(), 1) };
+const software: Shape<SoftwareIdentity> = (value) => {
+  const rare = Object.entries(rareFields).filter(
+    ([name]) => typeof value === 'object' && value !== null && Object.hasOwn(value, name),
+  );
+  return mapOf({ ...softwareFields, ...Object.fromEntries(rare) })(value);
+};
 
 const recordShape = mapOf({
   owner: text(),
@@ -62,12 +75,13 @@ export function sealRecord(
   random: Random,
 ): Uint8Array {
   const { id, sequence, software } = info;
-  const { module, instrumenter, host, imageFormat, engine, wasi } = software;
+  const { module, instrumenter, host, imageFormat, engine, wasi, providers } = software;
   const plain = encodeCbor({
     ...info,
     software: {
       ...{ module, instrumenter, host, imageFormat, engine },
       ...(wasi === undefined ? {} : { wasi }),
+      ...(providers === undefined ? {} : { providers }),
     },
     owner: keys.owner,
     manifest,

@@ -12,10 +12,17 @@ const SOFTWARE_FIELDS = [
   ['imageFormat', 'image format'],
   ['engine', 'engine'],
   ['wasi', 'WASI layer'],
+  ['providers', 'providers'],
 ] as const;
 
-/** What is told of a field that is absent; there is one only. */
-const OWN_LAYER = "the host's own";
+/** What is told of a field that is absent. */
+const ABSENT: Readonly<Record<string, string>> = { wasi: "the host's own", providers: 'none' };
+
+/** A field as it is compared and told. */
+function told(software: SoftwareIdentity, field: keyof SoftwareIdentity): string | number {
+  const value = software[field] ?? ABSENT[field]!;
+  return typeof value === 'object' ? value.join(', ') : value;
+}
 
 /** Throws ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH or ERR_SOFTWARE_MISMATCH, whichever comes first. */
 export function checkRequest(
@@ -47,24 +54,26 @@ export function ownerMismatch(id: string): HostError {
 }
 
 function checkSoftware(id: string, sealed: SoftwareIdentity, now: SoftwareIdentity): void {
-  const differing = SOFTWARE_FIELDS.filter(([field]) => sealed[field] !== now[field]);
+  const differing = SOFTWARE_FIELDS.filter(([field]) => told(sealed, field) !== told(now, field));
   if (differing.length === 0) return;
   const names = differing.map(([, name]) => name);
   const list =
     names.length === 1 ? names[0] : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
   const facts: Record<string, Facts[string]> = { checkpoint: id };
   for (const [field, name] of differing) {
-    facts[`${name} sealed`] = sealed[field] ?? OWN_LAYER;
-    facts[`${name} now`] = now[field] ?? OWN_LAYER;
+    facts[`${name} sealed`] = told(sealed, field);
+    facts[`${name} now`] = told(now, field);
   }
   throw new HostError(
     'ERR_SOFTWARE_MISMATCH',
-    `The checkpoint belongs to other software: the ${list} ${names.length === 1 ? 'differs' : 'differ'}.`,
+    `The checkpoint belongs to other software: the ${list} ${names.length === 1 && names[0] !== 'providers' ? 'differs' : 'differ'}.`,
     {
       facts,
       hint: names.includes('module')
         ? 'restore it with the module that was running, or run the new one from its start'
-        : 'restore it with the version that sealed it, or run the job from its start',
+        : names.every((name) => name === 'providers')
+          ? 'restore it with the --provider files that it was made with, in that order, or run the job from its start'
+          : 'restore it with the version that sealed it, or run the job from its start',
     },
   );
 }

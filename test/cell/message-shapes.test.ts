@@ -16,6 +16,9 @@ const fromHost: readonly HostMessage[] = [
       { hostPath: '/i', guestPath: '/j', readOnly: false, policy: 'refuse' },
     ],
     keeping: { directory: '/k', carryBytesMax: 5 },
+    providers: [
+      { module: '/p.mjs', export: 'default', options: { a: 'b' }, digest: '0'.repeat(64) },
+    ],
     pools: [
       {
         name: 'p',

@@ -4,7 +4,7 @@
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { join } from 'node:path';
-import { presentModules } from '../guests/built-modules.ts';
+import { NEED_PROVIDERS, presentModules } from '../guests/built-modules.ts';
 import { ROOT } from './stasis-command.ts';
 
 export interface GuestCase {
@@ -38,7 +38,9 @@ export const GUEST_CASES: readonly GuestCase[] = presentModules()
     name,
     module: join(ROOT, 'guests', 'build', `${name}.wasm`),
     args: ARGS[name] ?? [],
-    options: [],
+    options: (NEED_PROVIDERS[name] ?? []).map((word) =>
+      word.startsWith('-') ? word : join(ROOT, word),
+    ),
     lines: name === 'blocked-stdin' ? LINES : null,
     usesFiles: USES_FILES.includes(name),
     readsHost: READS_HOST.includes(name),

@@ -7,6 +7,7 @@ import type { CellMessage, EndedMessage, StartMessage } from '../../src/cell/pro
 import { fillFresh } from '../../src/cell/randomness.ts';
 import { createSharedControl, viewSharedControl, WORD } from '../../src/cell/shared-control.ts';
 import { monotonicNs, wallClockNs } from '../../src/cell/wall-clock.ts';
+import { readProviderFiles } from '../../src/host/provider-file.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
 
 const STDIN_ENDED = 2;
@@ -21,6 +22,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     preopens: request.preopens,
     pools: request.pools ?? [],
     keeping: null,
+    providers: readProviderFiles(request.providers ?? []),
     limits: {
       fuel: null,
       memoryPages: request.memoryPages,

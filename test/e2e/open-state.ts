@@ -6,6 +6,7 @@ import {
   openImage,
   planRestore,
   type RestorePlan,
+  type RestoreTools,
 } from '../../src/checkpoint/restore.ts';
 import { softwareNow } from '../../src/checkpoint/software.ts';
 import { openPlacesVault } from '../../src/cli/job-host.ts';
@@ -14,7 +15,6 @@ import { JobTable } from '../../src/host/job-table.ts';
 import type { Places } from '../../src/host/places.ts';
 import type { CheckpointInfo, Requester } from '../../src/vault/checkpoint-info.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import type { WasiLayer } from '../../src/wasi/layers.ts';
 
 export interface OpenState {
   readonly owner: string;
@@ -36,8 +36,8 @@ export async function openState(home: string): Promise<OpenState> {
   const requester = settingsRequester(settings);
   const table = new JobTable(places.jobsDatabase);
   const vault = await openPlacesVault(places);
-  const softwareFor = (module: string, wasi: WasiLayer) =>
-    softwareNow(module, process.versions.v8, wasi);
+  const softwareFor: RestoreTools['softwareFor'] = (module, wasi, providers) =>
+    softwareNow(module, process.versions.v8, wasi, providers);
   const tools = { places, table, vault, requester, softwareFor };
   return {
     owner,

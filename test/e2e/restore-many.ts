@@ -14,6 +14,7 @@ import type { CellProgram } from '../../src/host/cell-command.ts';
 import { LOG_FD } from '../../src/host/cell-process.ts';
 import { findInstrumented } from '../../src/host/instrument-cache.ts';
 import type { RunOutcome } from '../../src/host/job-records.ts';
+import { providerDirectories } from '../../src/host/provider-file.ts';
 import { type PausedImage, type SealedImage, superviseGuest } from '../../src/host/supervise.ts';
 import { INSTRUMENTER_VERSION } from '../../src/instrument/version.ts';
 import { type FileContents, putFiles } from './files-at.ts';
@@ -89,6 +90,7 @@ async function restoreOne(
     program,
     start: { ...startOf(request), cached: true, restore: opened.head, logFd: LOG_FD },
     attachments: [module.bytes, instrumented.bytes, instrumented.plan, opened.pages],
+    paths: providerDirectories(plan.providers),
     logFd,
     inheritStdio: false,
     furtherFds: [],

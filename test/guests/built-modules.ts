@@ -21,6 +21,14 @@ export function listedDigests(): ReadonlyMap<string, string> {
   );
 }
 
+/**
+ * Guests that call what no other host offers, by name: what the command needs to run them, relative to
+ * the repository.
+ */
+export const NEED_PROVIDERS: Readonly<Record<string, readonly string[]>> = {
+  'provider-calls': ['--provider', 'test/e2e/providers/probe.mjs#probe'],
+};
+
 /** The modules that are there, by name. */
 export function presentModules(): readonly string[] {
   return readdirSync(BUILD, { recursive: true, encoding: 'utf8' })

@@ -45,6 +45,8 @@ function run(host = alive): NewRun {
       args: ['m.wasm'],
       env: [],
       preopens: [],
+      providers: [],
+      providerPaths: [],
       fuel: null,
       memoryPages: 1,
       tableEntries: 1,

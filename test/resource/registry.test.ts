@@ -119,7 +119,7 @@ test('attached first registered first, closed last registered first', () => {
     pause: { wait: () => 'timeout' },
     clock,
   });
-  registry.close();
+  expect(registry.close()).toBe(null);
   expect(log).toEqual(['attach one 7', 'attach two 7', 'close two', 'close one']);
 });
 
@@ -131,7 +131,25 @@ describe('failures', () => {
   test.each<[string, Partial<Provider<number>>, string]>([
     ['throws', { prepare: fail }, 'No.'],
     ['rejects', { prepare: async () => fail() }, 'No.'],
-    ['hangs', { prepare: () => new Promise(() => undefined) }, 'Preparing c'],
+    [
+      'throws something',
+      {
+        prepare: () => {
+          throw new TypeError('odd');
+        },
+      },
+      'The provider c failed while preparing for a checkpoint: odd.',
+    ],
+    [
+      'throws nothing',
+      {
+        prepare: () => {
+          throw '';
+        },
+      },
+      'no reason given',
+    ],
+    ['hangs', { prepare: () => new Promise(() => undefined) }, 'The provider c, preparing'],
     ['gives what it would refuse', { prepare: () => 101 }, 'state of c'],
   ])('a prepare that %s leaves everything held', async (_, overrides, why) => {
     const log: string[] = [];
@@ -208,8 +226,35 @@ describe('failures', () => {
   });
 });
 
-test('names and versions of providers are checked', () => {
-  expect(() => recorder([], 'Not Plain')).toThrow('plain name');
-  expect(() => recorder([], 'x', { version: 0 })).toThrow('count from 1');
-  expect(() => registryOf(recorder([], 'x'), recorder([], 'x'))).toThrow('one provider');
+test('a provider that fails while it closes keeps none of the others from closing', () => {
+  const log: string[] = [];
+  const close = (kind: string) => () => {
+    log.push(kind);
+    throw new Error(`no ${kind}`);
+  };
+  const registry = registryOf(
+    recorder([], 'one', { close: close('one') }),
+    recorder([], 'two', { close: close('two') }),
+  );
+  expect(registry.close()?.message).toBe('The provider two failed while closing: no two.');
+  expect(log).toEqual(['two', 'one']);
+});
+
+test.each<[string, Partial<Provider<number>>, string]>([
+  ['kind', { kind: 'Not Plain' }, 'a plain name'],
+  ['version', { version: 0 }, 'counts from 1'],
+  ['version', { version: 1.5 }, 'counts from 1'],
+  ['deadlineMs', { deadlineMs: Number.POSITIVE_INFINITY }, 'at most 3600000'],
+  ['commit', { commit: undefined as never }, 'a function'],
+])('a definition whose %s is wrong is refused', (field, overrides, wanted) => {
+  expect(() => recorder([], 'x', overrides)).toThrow(
+    expect.objectContaining({ code: 'ERR_PROVIDER', facts: { field } }),
+  );
+  expect(() => recorder([], 'x', overrides)).toThrow(wanted);
+});
+
+test('a kind has one provider', () => {
+  expect(() => registryOf(recorder([], 'x'), recorder([], 'x'))).toThrow(
+    'There are two providers of the kind x.',
+  );
 });
