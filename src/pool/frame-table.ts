@@ -5,12 +5,14 @@
  *            magic "STASFRMS" 0, format u32 8, page bytes u32 12, frames u32 16, buckets u32 20,
  *            id of the page file 16 bytes 24, inode of the page file u64 40, busy u32 48,
  *            newest frame u32 52, oldest frame u32 56, dirty frames u32 60,
+ *            guest lock of who is overdue u32 64, of the last holder of the mutex u32 68,
  *            for each guest lock 1 to 64: whether a guest was there, u32 each, 128
  *   4096   buckets, u32 each: first frame of the chain + 1, or 0
  *   …      frames' entries, 64 bytes each (on a multiple of 64):
  *            word u64 0: version · 256 + VALID 1 + DIRTY 2 + OTHER 4
  *            page u32 8, writer u32 12 (guest lock, or 0), readers u64 16 (bit n: guest lock n + 1),
- *            newer u32 24, older u32 28, next in the chain u32 32 (frame + 1, or 0)
+ *            newer u32 24, older u32 28, next in the chain u32 32 (frame + 1, or 0),
+ *            next writer u32 36 (guest lock of who waits to change it, or 0)
  *   …      for each frame its own bytes (on a multiple of 4096), then for each frame its other bytes
  *
  * Invariants:
@@ -35,7 +37,17 @@ const TABLE_HEADER_BYTES = 4096;
 const ENTRY_BYTES = 64;
 const ALIGNED_BYTES = 4096;
 
-const AT = { id: 24, inode: 40, busy: 48, newest: 52, oldest: 56, dirty: 60, guests: 128 } as const;
+const AT = {
+  id: 24,
+  inode: 40,
+  busy: 48,
+  newest: 52,
+  oldest: 56,
+  dirty: 60,
+  overdue: 64,
+  last: 68,
+  guests: 128,
+} as const;
 const ENTRY = {
   word: 0,
   page: 8,
@@ -44,6 +56,7 @@ const ENTRY = {
   newer: 24,
   older: 28,
   next: 32,
+  waiter: 36,
 } as const;
 
 const VALID = 1n;
@@ -134,6 +147,25 @@ export class FrameTable {
     this.#bytes.setU32(AT.busy, busy ? 1 : 0);
   }
 
+  /** Guest lock of who waits for the mutex for long, or 0. Only this and `last` are looked at without it. */
+  get overdue(): number {
+    return this.#bytes.u32(AT.overdue);
+  }
+
+  setOverdue(lock: number): void {
+    this.#bytes.setU32(AT.overdue, lock);
+  }
+
+  /** Guest lock of who held the mutex last. */
+  get last(): number {
+    return this.#bytes.u32(AT.last);
+  }
+
+  setLast(lock: number): void {
+    this.#bytes.setU32(AT.last, lock);
+    if (this.overdue === lock) this.setOverdue(0);
+  }
+
   /** Whether a guest held this lock when it was last looked at. */
   hadGuest(lock: number): boolean {
     return this.#bytes.u32(AT.guests + 4 * (lock - 1)) !== 0;
@@ -148,6 +180,7 @@ export class FrameTable {
   clearGuest(lock: number): void {
     for (let frame = 0; frame < this.frames; frame++) {
       if (this.writer(frame) === lock) this.setWriter(frame, 0);
+      if (this.waiter(frame) === lock) this.setWaiter(frame, 0);
       this.setReader(frame, lock, false);
     }
     this.setGuest(lock, false);
@@ -270,6 +303,15 @@ export class FrameTable {
     this.#bytes.setU32(this.#entry(frame) + ENTRY.writer, lock);
   }
 
+  /** Guest lock of who has waited longest to change the page, or 0. Nobody takes it before. */
+  waiter(frame: number): number {
+    return this.#bytes.u32(this.#entry(frame) + ENTRY.waiter);
+  }
+
+  setWaiter(frame: number, lock: number): void {
+    this.#bytes.setU32(this.#entry(frame) + ENTRY.waiter, lock);
+  }
+
   /** Bit n: the guest with lock n + 1 reads it through a window. */
   readers(frame: number): bigint {
     return this.#bytes.u64(this.#entry(frame) + ENTRY.readers);
@@ -283,7 +325,7 @@ export class FrameTable {
   }
 
   isHeld(frame: number): boolean {
-    return this.writer(frame) !== 0 || this.readers(frame) !== 0n;
+    return this.writer(frame) !== 0 || this.readers(frame) !== 0n || this.waiter(frame) !== 0;
   }
 
   // — order of use —

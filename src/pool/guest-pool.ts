@@ -19,7 +19,7 @@ import { INTERRUPTED } from '../resource/pause.ts';
 import { HOLDS_MAX, type Pin, type PinState, type PoolState } from './pin.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import type { SharedPool } from './shared-pool.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waits } from './waiting.ts';
 import type { Window } from './window.ts';
 
 export interface GuestPoolOptions {
@@ -33,6 +33,8 @@ export interface GuestPoolOptions {
 }
 
 const NO_FRAME = -1;
+/** How long a guest waits for a page that another one has. Milliseconds. */
+const LATCH_PATIENCE_MS = 5000;
 
 export class GuestPool {
   readonly grant: PoolGrant;
@@ -81,7 +83,7 @@ export class GuestPool {
   }
 
   /** Pins `page`, once more if it is pinned. `patient`: waits while somebody else changes it. */
-  take(page: number, write: boolean, patient: boolean, waiting: Waiting): number {
+  take(page: number, write: boolean, patient: boolean, waits: Waits): number {
     if (page >= this.grant.pagesMax) return ERRNO.FBIG;
     if (write && this.grant.readOnly) return ERRNO.ROFS;
     const held = this.#pins.get(page);
@@ -93,18 +95,19 @@ export class GuestPool {
         return ERRNO.SUCCESS;
       }
     } else if (this.#pins.size === this.slots) return ERRNO.NOBUFS;
+    const patience = waits(LATCH_PATIENCE_MS);
     for (;;) {
-      const answer = this.inside(waiting, () => this.#tryTake(page, write, held));
+      const answer = this.inside(waits, () => this.#tryTake(page, write, held, patient));
       if (answer !== ERRNO.AGAIN) return answer;
       if (!patient) return ERRNO.AGAIN;
-      const waited = waiting.wait();
+      const waited = patience.wait();
       if (waited === 'interrupted') return INTERRUPTED;
-      if (waited === 'timeout') return ERRNO.DEADLK;
+      if (waited === 'timeout') return this.#giveUp(page, waits);
     }
   }
 
   /** Gives one pin of `page` back, with changes or without. */
-  give(page: number, dirty: boolean, waiting: Waiting): number {
+  give(page: number, dirty: boolean, waits: Waits): number {
     const pin = this.#pins.get(page);
     if (pin === undefined) return ERRNO.INVAL;
     if (dirty && !pin.write) return ERRNO.PERM;
@@ -116,35 +119,35 @@ export class GuestPool {
     const changed = dirty || pin.dirty;
     const shares = (pin.write && !pin.stale) || pin.frame !== NO_FRAME;
     if (shares) {
-      const answer = this.inside(waiting, () => this.#release(pin, changed && !pin.stale));
+      const answer = this.inside(waits, () => this.#release(pin, changed && !pin.stale));
       if (answer !== ERRNO.SUCCESS) return answer;
     }
     this.#drop(pin);
     return pin.stale && changed ? ERRNO.STALE : ERRNO.SUCCESS;
   }
 
-  flush(waiting: Waiting): number {
-    return this.inside(waiting, () => {
+  flush(waits: Waits): number {
+    return this.inside(waits, () => {
       this.#shared.flush();
       return ERRNO.SUCCESS;
     });
   }
 
   /** Tells the page's version as it is now. */
-  version(page: number, waiting: Waiting, tell: (version: bigint) => void): number {
+  version(page: number, waits: Waits, tell: (version: bigint) => void): number {
     if (page >= this.grant.pagesMax) return ERRNO.FBIG;
-    return this.inside(waiting, () => {
+    return this.inside(waits, () => {
       tell(this.#shared.versionOf(page));
       return ERRNO.SUCCESS;
     });
   }
 
   /** Closes the guest's share, without flushing. */
-  close(waiting: Waiting): void {
+  close(waits: Waits): void {
     try {
       this.#window?.close();
     } finally {
-      this.#shared.close(waiting);
+      this.#shared.close(waits);
     }
   }
 
@@ -166,11 +169,11 @@ export class GuestPool {
   }
 
   /** Lets go of everything. What the guest was changing stays in its memory. */
-  release(waiting: Waiting): void {
+  release(waits: Waits): void {
     const kept = [...this.#pins.values()]
       .filter(({ write, frame }) => write && frame !== NO_FRAME)
       .map((pin) => ({ pin, bytes: this.#bytesOf(pin).slice() }));
-    this.close(waiting);
+    this.close(waits);
     for (const { pin, bytes } of kept) this.#bytesOf(pin).set(bytes);
   }
 
@@ -190,8 +193,8 @@ export class GuestPool {
   }
 
   /** Runs `work` with the mutex held. */
-  inside(waiting: Waiting, work: () => number): number {
-    const entered = this.#shared.enter(waiting);
+  inside(waits: Waits, work: () => number): number {
+    const entered = this.#shared.enter(waits);
     if (entered === 'interrupted') return INTERRUPTED;
     if (entered === 'timeout') return ERRNO.TIMEDOUT;
     let outcome: 'done' | 'failed' = 'failed';
@@ -206,12 +209,12 @@ export class GuestPool {
 
   // — within the mutex —
 
-  #tryTake(page: number, write: boolean, held: Pin | undefined): number {
+  #tryTake(page: number, write: boolean, held: Pin | undefined, patient: boolean): number {
     const shared = this.#shared;
     if (this.#window === null && !write) return this.#copyIn(page);
     const frame = shared.frameOf(page);
     if (frame < 0) return ERRNO.NOBUFS;
-    const mayTake = write ? shared.latch(frame) : shared.read(frame);
+    const mayTake = write ? shared.latch(frame, patient) : shared.read(frame);
     if (!mayTake) return ERRNO.AGAIN;
     const slot = held?.slot ?? this.#slotFor(frame);
     const version = shared.table.version(frame);
@@ -242,6 +245,15 @@ export class GuestPool {
     return ERRNO.SUCCESS;
   }
 
+  #giveUp(page: number, waits: Waits): number {
+    const answer = this.inside(waits, () => {
+      const frame = this.#shared.table.find(page);
+      if (frame >= 0) this.#shared.stopWaiting(frame);
+      return ERRNO.SUCCESS;
+    });
+    return answer === ERRNO.SUCCESS ? ERRNO.DEADLK : answer;
+  }
+
   #release(pin: Pin, publish: boolean): number {
     const { table } = this.#shared;
     const frame = table.find(pin.page);
@@ -257,7 +269,7 @@ export class GuestPool {
   #standsForWriting(pin: Pin, frame: number): boolean {
     const shared = this.#shared;
     if (frame < 0 || shared.table.version(frame) !== pin.version) return false;
-    if (this.grant.readOnly || !shared.latch(frame)) return false;
+    if (this.grant.readOnly || !shared.latch(frame, false)) return false;
     if (this.#window === null) return true;
     const bytes = this.#bytesOf(pin).slice();
     shared.table.putAside(frame);

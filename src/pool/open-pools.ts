@@ -12,7 +12,7 @@ import type { PoolCalls } from './pool-calls.ts';
 import { openPool } from './pool-files.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import type { SharedPool } from './shared-pool.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waits } from './waiting.ts';
 import { Window, whyNoWindow } from './window.ts';
 
 export const POOL_FLAG = { window: 1, readOnly: 2 } as const;
@@ -45,7 +45,7 @@ export class OpenPools {
   }
 
   /** Opens a pool; `tell` gets its number, the lowest that is free. */
-  open(request: PoolRequest, waiting: Waiting, tell: (number: number) => void): number {
+  open(request: PoolRequest, waits: Waits, tell: (number: number) => void): number {
     const { name, pageBytes, address, slots, flags } = request;
     const grant = this.#options.grants.find((one) => one.name === name);
     if (grant === undefined) return ERRNO.NOENT;
@@ -60,7 +60,7 @@ export class OpenPools {
       return ERRNO.NOTSUP;
     const number = this.#freeNumber();
     if (number < 0) return ERRNO.MFILE;
-    const shared = openPool({ ...this.#options, grant, waiting });
+    const shared = openPool({ ...this.#options, grant, waits });
     if (shared === 'interrupted') return INTERRUPTED;
     if (shared === 'timeout') return ERRNO.TIMEDOUT;
     if (shared === 'full') return ERRNO.NFILE;
@@ -68,7 +68,7 @@ export class OpenPools {
     try {
       window?.showFirst();
     } catch (error) {
-      shared.close(waiting);
+      shared.close(waits);
       throw error;
     }
     this.#pools[number] = new GuestPool({
@@ -80,25 +80,25 @@ export class OpenPools {
   }
 
   /** Flushes and closes; BUSY while pages are pinned. */
-  close(number: number, waiting: Waiting): number {
+  close(number: number, waits: Waits): number {
     const pool = this.get(number);
     if (pool === null) return ERRNO.BADF;
     if (pool.pinned > 0) return ERRNO.BUSY;
-    const flushed = pool.flush(waiting);
+    const flushed = pool.flush(waits);
     if (flushed !== ERRNO.SUCCESS) return flushed;
     this.#pools[number] = null;
-    pool.close(waiting);
+    pool.close(waits);
     return ERRNO.SUCCESS;
   }
 
-  // — around a checkpoint: `waiting` is never interrupted —
+  // — around a checkpoint: `waits` are never interrupted —
 
   /** Makes everything published durable. Throws HostError when that can't be done. */
-  flushAll(waiting: Waiting): readonly PoolState[] {
+  flushAll(waits: Waits): readonly PoolState[] {
     const states: PoolState[] = [];
     for (const [number, pool] of this.#pools.entries()) {
       if (pool === null || pool === undefined) continue;
-      const flushed = pool.flush(waiting);
+      const flushed = pool.flush(waits);
       if (flushed !== ERRNO.SUCCESS) throw held(pool.grant.name);
       states.push(pool.state(number));
     }
@@ -106,18 +106,18 @@ export class OpenPools {
   }
 
   /** Closes all; what the guest was changing stays in its memory. Throws the first failure, with all closed. */
-  releaseAll(waiting: Waiting): void {
-    this.#closeEach((pool) => pool.release(waiting));
+  releaseAll(waits: Waits): void {
+    this.#closeEach((pool) => pool.release(waits));
   }
 
   /** The guest is over: what it published is made durable, as far as that is possible. Never throws. */
-  endAll(waiting: Waiting): void {
+  endAll(waits: Waits): void {
     try {
       this.#closeEach((pool) => {
         try {
-          pool.flush(waiting);
+          pool.flush(waits);
         } finally {
-          pool.close(waiting);
+          pool.close(waits);
         }
       });
     } catch {
@@ -126,21 +126,21 @@ export class OpenPools {
   }
 
   /** Opens all again, with today's grants. Throws HostError; then none is open. */
-  standAgain(states: readonly PoolState[], waiting: Waiting): void {
+  standAgain(states: readonly PoolState[], waits: Waits): void {
     try {
-      for (const state of states) this.#stand(state, waiting);
+      for (const state of states) this.#stand(state, waits);
     } catch (failure) {
-      this.endAll(waiting);
+      this.endAll(waits);
       throw failure;
     }
   }
 
-  #stand(state: PoolState, waiting: Waiting): void {
+  #stand(state: PoolState, waits: Waits): void {
     const grant = this.#grantFor(state);
     const { number, address, slots, changes } = state;
     const memory = this.#options.memory();
     this.#check(state, memory);
-    const shared = openPool({ ...this.#options, grant, waiting });
+    const shared = openPool({ ...this.#options, grant, waits });
     if (typeof shared === 'string') throw held(grant.name);
     try {
       if (Buffer.compare(shared.id, state.id) !== 0) {
@@ -154,14 +154,14 @@ export class OpenPools {
       const pool = new GuestPool({
         ...{ grant, shared, memory, address, slots, window, changes },
       });
-      const answer = pool.inside(waiting, () => {
+      const answer = pool.inside(waits, () => {
         for (const pin of state.pins) pool.stand(pin);
         return ERRNO.SUCCESS;
       });
       if (answer !== ERRNO.SUCCESS) throw held(grant.name);
       this.#pools[number] = pool;
     } catch (failure) {
-      shared.close(waiting);
+      shared.close(waits);
       throw failure;
     }
   }

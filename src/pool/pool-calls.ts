@@ -1,7 +1,8 @@
 /**
  * What pools need of the C library and Node does not offer, through `node:ffi`.
  *
- *   fcntl        locks of ranges of a file that belong to an open file and die with it (F_OFD_SETLK)
+ *   flock        a lock on a whole file, and
+ *   fcntl        locks of ranges of a file (F_OFD_SETLK): both belong to an open file and die with it
  *   fdatasync    refused by Node when the permission model is on
  *   fallocate    so that a mapped file can't run out of disk while somebody writes into it
  *   mmap, munmap shared memory
@@ -14,6 +15,9 @@ import { constants } from 'node:os';
 export interface PoolCalls {
   /** Bytes of a page of memory: what places of mappings are multiples of. */
   readonly memoryPageBytes: number;
+  /** Whether the lock on the whole file could be had at once. It knows nothing of locks on bytes. */
+  lockFile(fd: number): boolean;
+  unlockFile(fd: number): void;
   /** Whether the lock on one byte of the file could be had at once. */
   lock(fd: number, at: bigint): boolean;
   unlock(fd: number, at: bigint): void;
@@ -34,6 +38,8 @@ export interface PoolCalls {
   addressOf(buffer: ArrayBufferLike): bigint;
 }
 
+const LOCK_EX_NB = 6;
+const LOCK_UN = 8;
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
@@ -50,6 +56,7 @@ const MAP_FAILED = 2n ** 64n - 1n;
 const FLOCK_BYTES = 32;
 
 const SIGNATURES = {
+  flock: { arguments: ['int32', 'int32'], return: 'int32' },
   fcntl: { arguments: ['int32', 'int32', 'pointer'], return: 'int32' },
   fdatasync: { arguments: ['int32'], return: 'int32' },
   fallocate: { arguments: ['int32', 'int32', 'int64', 'int64'], return: 'int32' },
@@ -89,7 +96,7 @@ function load(): PoolCalls | null {
 function withLibrary(ffi: Ffi, library: Library): PoolCalls {
   const errnoNow = (): number => ffi.getInt32(library.__errno_location() as bigint, 0);
   const done = (result: number | bigint): number => (result === 0 ? 0 : errnoNow());
-  // Filled anew for each call. Its address is taken once: passing the buffer itself costs ten times as much.
+  // Filled anew for each call. Its address is taken once: passing the buffer itself costs more.
   const flock = new DataView(new ArrayBuffer(FLOCK_BYTES));
   const flockAt = ffi.getRawPointer(flock.buffer);
   const locking = (fd: number, command: number, type: number, at: bigint, length: bigint) => {
@@ -103,6 +110,10 @@ function withLibrary(ffi: Ffi, library: Library): PoolCalls {
     typeof address === 'bigint' && address !== MAP_FAILED && address !== -1n;
   return {
     memoryPageBytes: Number(library.getpagesize()),
+    lockFile: (fd) => library.flock(fd, LOCK_EX_NB) === 0,
+    unlockFile: (fd) => {
+      library.flock(fd, LOCK_UN);
+    },
     lock: (fd, at) => locking(fd, F_OFD_SETLK, F_WRLCK, at, 1n) === 0,
     unlock: (fd, at) => {
       locking(fd, F_OFD_SETLK, F_UNLCK, at, 1n);

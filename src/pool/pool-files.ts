@@ -34,7 +34,7 @@ import type { PoolGrant } from './pool-grant.ts';
 import { databaseLocks, GUESTS_MAX, MUTEX, type PoolLocks, rangeLocks } from './pool-locks.ts';
 import { fileBytes, mappedBytes } from './shared-bytes.ts';
 import { closeAll, SharedPool, settle, takeMutex } from './shared-pool.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waits } from './waiting.ts';
 
 export interface PoolFiles {
   readonly table: FrameTable;
@@ -49,7 +49,7 @@ export interface PoolFiles {
 
 export interface OpenOptions {
   readonly grant: PoolGrant;
-  readonly waiting: Waiting;
+  readonly waits: Waits;
   /** Fills with random bytes: a new page file gets an id. */
   readonly random: (into: Uint8Array) => void;
   readonly calls: PoolCalls | null;
@@ -62,7 +62,7 @@ const ID_BYTES = 16;
  * are as many guests as can be. Throws ERR_POOL_UNUSABLE, ERR_DISK_FULL, ERR_IO.
  */
 export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'timeout' | 'full' {
-  const { grant, waiting, calls } = options;
+  const { grant, waits, calls } = options;
   const fds: (number | null)[] = [];
   let locks: PoolLocks | null = null;
   let table: FrameTable | null = null;
@@ -77,7 +77,7 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
     const fd = openOwn(grant.hostPath, 'page file', constants.O_RDWR | make);
     fds.push(fd);
     locks = calls === null ? databaseLocks(`${grant.hostPath}-lock-`) : rangeLocks(calls, fd);
-    const taken = takeMutex(locks, waiting);
+    const taken = takeMutex(locks, waits);
     if (taken !== 'entered') {
       close();
       return taken;

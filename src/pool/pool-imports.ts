@@ -21,15 +21,12 @@ import type { GuestAccess, GuestFunction } from '../resource/provider.ts';
 import type { GuestPool } from './guest-pool.ts';
 import { type OpenPools, POOL_FLAG } from './open-pools.ts';
 import { POOL_NAME_MAX } from './pin.ts';
-import { type Waiting, waitingFor } from './waiting.ts';
-
-/** How long a call waits for what another guest holds. Milliseconds. */
-const PATIENCE_MS = 5000;
+import { type Waits, waitingFor } from './waiting.ts';
 
 const MODE = { write: 1, noWait: 2 } as const;
 const FACTS_BYTES = 48;
 
-type Call = (args: readonly number[], waiting: Waiting) => number;
+type Call = (args: readonly number[], waits: Waits) => number;
 
 /** `guest` is asked at each call: it is not there before the guest is. */
 export function poolImports(
@@ -38,39 +35,34 @@ export function poolImports(
 ): Readonly<Record<string, GuestFunction>> {
   const fits = (pointer: number, length: number): boolean => guest().memory.holds(pointer, length);
 
-  const open: Call = ([name, nameLength, pageBytes, address, slots, flags, out], waiting) => {
+  const open: Call = ([name, nameLength, pageBytes, address, slots, flags, out], waits) => {
     const { memory } = guest();
     if (!fits(name!, nameLength!) || !fits(out!, 4)) return ERRNO.FAULT;
     if (nameLength! > POOL_NAME_MAX) return ERRNO.NAMETOOLONG;
     const text = decodeUtf8(memory.bytes.slice(name!, name! + nameLength!));
     if (text === null) return ERRNO.ILSEQ;
     const asked = { name: text, pageBytes: pageBytes!, address: address!, slots: slots! };
-    return pools.open({ ...asked, flags: flags! }, waiting, (number) =>
+    return pools.open({ ...asked, flags: flags! }, waits, (number) =>
       memory.view.setUint32(out!, number, true),
     );
   };
 
-  const pin: Call = ([number, page, mode, out], waiting) => {
+  const pin: Call = ([number, page, mode, out], waits) => {
     const pool = pools.get(number!);
     if (pool === null) return ERRNO.BADF;
     if (mode! > (MODE.write | MODE.noWait)) return ERRNO.INVAL;
     if (!fits(out!, 4)) return ERRNO.FAULT;
-    const answer = pool.take(
-      page!,
-      (mode! & MODE.write) !== 0,
-      (mode! & MODE.noWait) === 0,
-      waiting,
-    );
+    const answer = pool.take(page!, (mode! & MODE.write) !== 0, (mode! & MODE.noWait) === 0, waits);
     if (answer === ERRNO.SUCCESS) {
       guest().memory.view.setUint32(out!, pool.addressOf(pool.pin(page!)!), true);
     }
     return answer;
   };
 
-  const unpin: Call = ([number, page, dirty], waiting) => {
+  const unpin: Call = ([number, page, dirty], waits) => {
     const pool = pools.get(number!);
     if (pool === null) return ERRNO.BADF;
-    return pool.give(page!, dirty !== 0, waiting);
+    return pool.give(page!, dirty !== 0, waits);
   };
 
   const changed: Call = ([number, page, out]) => {
@@ -83,11 +75,11 @@ export function poolImports(
     return ERRNO.SUCCESS;
   };
 
-  const version: Call = ([number, page, out], waiting) => {
+  const version: Call = ([number, page, out], waits) => {
     const pool = pools.get(number!);
     if (pool === null) return ERRNO.BADF;
     if (!fits(out!, 8)) return ERRNO.FAULT;
-    return pool.version(page!, waiting, (now) => guest().memory.view.setBigUint64(out!, now, true));
+    return pool.version(page!, waits, (now) => guest().memory.view.setBigUint64(out!, now, true));
   };
 
   const facts: Call = ([number, out]) => {
@@ -98,22 +90,19 @@ export function poolImports(
     return ERRNO.SUCCESS;
   };
 
-  const flush: Call = ([number], waiting) => pools.get(number!)?.flush(waiting) ?? ERRNO.BADF;
-  const close: Call = ([number], waiting) => pools.close(number!, waiting);
+  const flush: Call = ([number], waits) => pools.get(number!)?.flush(waits) ?? ERRNO.BADF;
+  const close: Call = ([number], waits) => pools.close(number!, waits);
 
   const guarded =
     (call: Call): GuestFunction =>
     (...args) => {
       const { clock, pause } = guest();
-      const waiting = waitingFor({
-        clock,
-        limitMs: PATIENCE_MS,
-        sleep: (untilNs) => pause.wait(untilNs, { stdin: false }),
-      });
+      const sleep = (untilNs: bigint) => pause.wait(untilNs, { stdin: false });
+      const waits: Waits = (limitMs) => waitingFor({ clock, limitMs, sleep });
       try {
         return call(
           args.map((arg) => Number(arg) >>> 0),
-          waiting,
+          waits,
         );
       } catch (error) {
         if (error instanceof HostError) return errnoOfFailure(error);

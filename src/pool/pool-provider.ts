@@ -15,7 +15,7 @@ import { type PoolState, poolsShape } from './pin.ts';
 import type { PoolCalls } from './pool-calls.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import { poolImports } from './pool-imports.ts';
-import { sleeper, type Waiting, waitingFor } from './waiting.ts';
+import { sleeper, type Waits, waitingFor } from './waiting.ts';
 
 export const POOL_IMPORTS = 'stasis_pool';
 const KIND = 'pools';
@@ -40,9 +40,10 @@ export function createPoolProvider(options: PoolProviderOptions): Provider {
     return access;
   };
   const pools = new OpenPools({ ...options, memory: () => guest().memory });
-  const patient = (limitMs: number): Waiting => {
+  const patient = (mostMs: number): Waits => {
     const { clock } = guest();
-    return waitingFor({ clock, limitMs, sleep: sleeper(clock) });
+    const sleep = sleeper(clock);
+    return (limitMs) => waitingFor({ clock, limitMs: Math.min(limitMs, mostMs), sleep });
   };
   return defineProvider({
     kind: KIND,

@@ -22,10 +22,14 @@ import type { FrameTable } from './frame-table.ts';
 import type { BatchPage, PageFile } from './page-file.ts';
 import type { PoolFiles } from './pool-files.ts';
 import { GUESTS_MAX, MUTEX, type PoolLocks } from './pool-locks.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waits } from './waiting.ts';
 
 /** Tries at a mutex that is held for microseconds before its taker sleeps. */
 const SPINS = 64;
+/** Long, because whoever holds it is at work, and a checkpoint can end the waiting. Milliseconds. */
+const MUTEX_PATIENCE_MS = 60_000;
+/** Who waited so long for the mutex asks the others to let it through. Milliseconds. */
+const OVERDUE_MS = 20;
 
 export class SharedPool {
   readonly lock: number;
@@ -62,11 +66,15 @@ export class SharedPool {
   }
 
   /** Takes the mutex. Throws when what the last holder left can't be put right. */
-  enter(waiting: Waiting): 'entered' | 'interrupted' | 'timeout' {
+  enter(waits: Waits): 'entered' | 'interrupted' | 'timeout' {
     assert(!this.#isInside, 'the mutex is not taken twice');
-    const taken = takeMutex(this.#locks, waiting);
+    if (!this.#letThrough(waits)) return 'interrupted';
+    const taken = takeMutex(this.#locks, waits, (waitedMs) => {
+      if (waitedMs > OVERDUE_MS) this.#table.setOverdue(this.lock);
+    });
     if (taken !== 'entered') return taken;
     this.#isInside = true;
+    this.#table.setLast(this.lock);
     try {
       if (this.#table.isBusy) settle(this.#table, this.#pages);
       this.#table.setBusy(true);
@@ -118,12 +126,24 @@ export class SharedPool {
     return version;
   }
 
-  /** Makes this guest the one that may change the frame's page; false while others keep it from that. */
-  latch(frame: number): boolean {
+  /**
+   * Makes this guest the one that may change the frame's page; false while others keep it from that. Who
+   * is `patient` is the next one then, before those who come later.
+   */
+  latch(frame: number, patient: boolean): boolean {
     const table = this.#table;
-    if (this.#isTaken(frame) && !(this.#buryDead() && !this.#isTaken(frame))) return false;
+    if (this.#isTaken(frame) && !(this.#buryDead() && !this.#isTaken(frame))) {
+      if (patient && table.waiter(frame) === 0) table.setWaiter(frame, this.lock);
+      return false;
+    }
     table.setWriter(frame, this.lock);
+    this.stopWaiting(frame);
     return true;
+  }
+
+  /** Gives the place of the next one up. */
+  stopWaiting(frame: number): void {
+    if (this.#table.waiter(frame) === this.lock) this.#table.setWaiter(frame, 0);
   }
 
   unlatch(frame: number): void {
@@ -133,7 +153,9 @@ export class SharedPool {
   /** Takes part in reading through windows; false while somebody changes the page. */
   read(frame: number): boolean {
     const table = this.#table;
-    const blocked = () => ![0, this.lock].includes(table.writer(frame));
+    const blocked = () =>
+      ![0, this.lock].includes(table.writer(frame)) ||
+      (![0, this.lock].includes(table.waiter(frame)) && !this.#reads(frame));
     if (blocked() && !(this.#buryDead() && !blocked())) return false;
     if (table.writer(frame) !== this.lock) table.showOwn(frame);
     table.setReader(frame, this.lock, true);
@@ -165,12 +187,12 @@ export class SharedPool {
 
   /**
    * Gives everything up, without flushing: latches, reading, this guest's lock, the files. Waits for the
-   * mutex as `waiting` says; without it, the others find out by the lock.
+   * mutex as `waits` say; without it, the others find out by the lock.
    */
-  close(waiting: Waiting): void {
+  close(waits: Waits): void {
     if (this.#isInside) this.leave('failed');
     try {
-      if (this.enter(waiting) === 'entered') {
+      if (this.enter(waits) === 'entered') {
         this.#table.clearGuest(this.lock);
         if (!this.#locks.anyGuest()) this.#files.removeFrames();
         // Within the mutex: who comes next is alone, or meets somebody who has the frames open.
@@ -182,11 +204,29 @@ export class SharedPool {
     }
   }
 
+  /**
+   * A process that takes the mutex again at once can keep one that sleeps between its tries from it for
+   * ever: so it sleeps once when another one is overdue. False: interrupted.
+   */
+  #letThrough(waits: Waits): boolean {
+    const table = this.#table;
+    if (table.last !== this.lock || [0, this.lock].includes(table.overdue)) return true;
+    table.setOverdue(0);
+    return waits(MUTEX_PATIENCE_MS).waitLongest() !== 'interrupted';
+  }
+
   /** Somebody else changes the page, or reads it through a window. */
   #isTaken(frame: number): boolean {
     const writer = this.#table.writer(frame);
     const others = this.#table.readers(frame) & ~(1n << BigInt(this.lock - 1));
-    return (writer !== 0 && writer !== this.lock) || others !== 0n;
+    const waiter = this.#table.waiter(frame);
+    // Who reads the page itself goes first: the one who waits does so for it.
+    const isNext = waiter === 0 || waiter === this.lock || this.#reads(frame);
+    return (writer !== 0 && writer !== this.lock) || others !== 0n || !isNext;
+  }
+
+  #reads(frame: number): boolean {
+    return (this.#table.readers(frame) & (1n << BigInt(this.lock - 1))) !== 0n;
   }
 
   /** Takes back what dead guests held. True if there was one. */
@@ -231,12 +271,15 @@ export function settle(table: FrameTable, pages: PageFile): void {
 
 export function takeMutex(
   locks: PoolLocks,
-  waiting: Waiting,
+  waits: Waits,
+  onWait: (waitedMs: number) => void = () => undefined,
 ): 'entered' | 'interrupted' | 'timeout' {
+  const patience = waits(MUTEX_PATIENCE_MS);
   for (;;) {
     for (let spin = 0; spin < SPINS; spin++) if (locks.take(MUTEX)) return 'entered';
-    const waited = waiting.wait();
+    const waited = patience.wait();
     if (waited !== 'waited') return waited;
+    onWait(patience.waitedMs());
   }
 }
 

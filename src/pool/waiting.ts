@@ -4,10 +4,17 @@ import type { Clock } from '../resource/clock.ts';
 export interface Waiting {
   /** Sleeps a little, longer each time. */
   wait(): 'waited' | 'interrupted' | 'timeout';
+  /** Sleeps longer than anybody sleeps between two tries. */
+  waitLongest(): 'waited' | 'interrupted' | 'timeout';
+  /** Milliseconds since the first sleep began. */
+  waitedMs(): number;
 }
 
+/** Begins to wait, for so many milliseconds at most. */
+export type Waits = (limitMs: number) => Waiting;
+
 const FIRST_NS = 100_000n;
-const LONGEST_NS = 5_000_000n;
+const LONGEST_NS = 2_000_000n;
 const NS_A_MS = 1_000_000n;
 
 /** `sleep` blocks until a moment of `clock`; what it answers but `timeout` ends the waiting. */
@@ -18,16 +25,21 @@ export function waitingFor(options: {
 }): Waiting {
   const { clock, sleep, limitMs } = options;
   let nextNs = FIRST_NS;
-  let endNs: bigint | null = null;
+  let beganNs: bigint | null = null;
+  const sleepFor = (ns: bigint): 'waited' | 'interrupted' | 'timeout' => {
+    const nowNs = clock.monotonicNs();
+    beganNs ??= nowNs;
+    if (nowNs >= beganNs + BigInt(limitMs) * NS_A_MS) return 'timeout';
+    return sleep(nowNs + ns) === 'interrupted' ? 'interrupted' : 'waited';
+  };
   return {
     wait: () => {
-      const nowNs = clock.monotonicNs();
-      endNs ??= nowNs + BigInt(limitMs) * NS_A_MS;
-      if (nowNs >= endNs) return 'timeout';
-      if (sleep(nowNs + nextNs) === 'interrupted') return 'interrupted';
+      const ns = nextNs;
       nextNs = nextNs * 2n > LONGEST_NS ? LONGEST_NS : nextNs * 2n;
-      return 'waited';
+      return sleepFor(ns);
     },
+    waitLongest: () => sleepFor(LONGEST_NS + LONGEST_NS / 2n),
+    waitedMs: () => (beganNs === null ? 0 : Number((clock.monotonicNs() - beganNs) / NS_A_MS)),
   };
 }
 

@@ -64,6 +64,26 @@ describe.each(ways)('two guests of one pool: %s', (way) => {
     for (const guest of [a, b]) guest.end();
   });
 
+  test('who waits to change a page is the next one', () => {
+    const { grants, a, b, pa, pb } = pair();
+    const c = new PoolGuest({ grants, calls });
+    const pc = c.opened('p', { window });
+    a.pin(pa, 3, 'write');
+    b.stopAfterWaits = 2;
+    expect(b.tryPin(pb, 3, WRITE)).toBe(INTERRUPTED);
+    expect(a.unpin(pa, 3)).toBe(0);
+    for (const [guest, pool] of [
+      [a, pa],
+      [c, pc],
+    ] as const) {
+      expect(guest.tryPin(pool, 3, WRITE | NO_WAIT)).toBe(ERRNO.AGAIN);
+    }
+    expect(b.tryPin(pb, 3, WRITE)).toBe(0);
+    expect(b.unpin(pb, 3)).toBe(0);
+    expect(a.tryPin(pa, 3, WRITE | NO_WAIT)).toBe(0);
+    for (const guest of [a, b, c]) guest.end();
+  });
+
   test('pages that are pinned for reading keep their bytes while others write', () => {
     const { a, b, pa, pb } = pair();
     a.writeWord(pa, 2, 1);

@@ -49,6 +49,8 @@ export class PoolGuest {
   readonly memory: GuestMemory;
   /** What a request for a checkpoint would do. */
   isRequested = false;
+  /** The same, so many waits from now on. */
+  stopAfterWaits = -1;
   readonly #registry = new ProviderRegistry();
   readonly #provider: Provider;
 
@@ -67,7 +69,7 @@ export class PoolGuest {
       clock,
       pause: {
         wait: (untilNs) => {
-          if (this.isRequested) return 'interrupted';
+          if (this.isRequested || this.stopAfterWaits-- === 0) return 'interrupted';
           const word = new Int32Array(new SharedArrayBuffer(4));
           const left = untilNs === null ? 1n : untilNs - clock.monotonicNs();
           if (left > 0n) Atomics.wait(word, 0, 0, Number(left) / 1e6);

@@ -19,7 +19,7 @@ const first = WRITER_PAGES * (Number(writer) + 1);
 function change(page: number, word: (before: number) => number): void {
   const bytes = guest.pin(pool, page, 'write');
   fillWords(bytes, word(readWord(bytes)));
-  if (guest.unpin(pool, page, true) !== 0) throw new Error('a change was refused');
+  if (guest.unpin(pool, page, true) !== 0) throw new Error(`page ${page} was refused`);
 }
 
 let step = guest.readWord(pool, first + HEAD);
