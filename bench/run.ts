@@ -1,7 +1,7 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool] [KERNEL…]`.
  *
- * It prints three tables, and writes all figures to `bench/results/latest.json` when it ran whole. They
+ * It prints four tables, and writes all figures to `bench/results/latest.json` when it ran whole. They
  * are ratios and medians: nothing here passes or fails. `docs/performance.md` says what they mean.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -13,11 +13,12 @@ import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
 import { machineFacts } from './machine.ts';
 import type { PauseResult } from './pause-run.ts';
+import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { Table } from './table.ts';
 
 const MB = 1e6;
-const PARTS = ['kernels', 'instrument', 'pause'] as const;
+const PARTS = ['kernels', 'instrument', 'pause', 'pool'] as const;
 type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
@@ -40,6 +41,7 @@ try {
     kernels: wants('kernels') ? benchKernels() : [],
     instrument: wants('instrument') ? benchInstrument() : [],
     pause: wants('pause') ? benchPause() : [],
+    pool: wants('pool') ? benchPools() : [],
     machine: machineFacts(),
   };
   if (only === undefined && kernels.length === 0 && !quick) {
@@ -101,6 +103,20 @@ function benchInstrument(): readonly InstrumentResult[] {
     ]);
     return result;
   });
+  print('');
+  return found;
+}
+
+function benchPools(): readonly PoolResult[] {
+  print('Pinning and unpinning a page of a pool, copied and in a window.\n');
+  const heads = ['page bytes', ' copied us', 'window us', 'window / copied'];
+  const table = new Table(['work', ...heads], 16, print);
+  const found = measurePools(scratch.folder, quick ? 1 : 5);
+  for (const { work, pageBytes, copyNs, windowNs } of found) {
+    const cells = [copyNs / 1000, windowNs / 1000, windowNs / copyNs];
+    table.row([work, String(pageBytes), ...cells.map((cell) => cell.toFixed(2))]);
+  }
+  if (found.length === 0) print('There are no windows on this system.');
   print('');
   return found;
 }

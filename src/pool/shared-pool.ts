@@ -194,7 +194,10 @@ export class SharedPool {
     try {
       if (this.enter(waits) === 'entered') {
         this.#table.clearGuest(this.lock);
-        if (!this.#locks.anyGuest()) this.#files.removeFrames();
+        if (!this.#locks.anyGuest()) {
+          this.#pages.truncateJournal();
+          this.#files.removeFrames();
+        }
         // Within the mutex: who comes next is alone, or meets somebody who has the frames open.
         this.#locks.release(this.lock);
         this.leave('done');
