@@ -14,6 +14,7 @@
  * too is no hole of the guest's, which never gives a path to Node: only single components get here.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { fastCalls } from './fast-calls.ts';
 
 export interface Anchor {
   readonly fd: number;
@@ -38,8 +39,11 @@ export function openRootAnchor(hostPath: string): Anchor {
 /** The anchor of the directory `name` in `parent`; a symbolic link is refused (ENOTDIR or ELOOP). */
 export function openAnchor(parent: Anchor, name: string): Anchor {
   const path = parent.prefix + name;
-  const fd = openSync(path, OPEN_DIRECTORY | constants.O_NOFOLLOW);
+  const flags = OPEN_DIRECTORY | constants.O_NOFOLLOW;
   const { byDescriptor } = parent;
+  const native = byDescriptor ? fastCalls() : null;
+  const opened = native === null ? -1 : native.openAt(parent.fd, name, flags);
+  const fd = opened < 0 ? openSync(path, flags) : opened;
   return { fd, prefix: byDescriptor ? prefixOf(fd) : `${path}/`, byDescriptor };
 }
 

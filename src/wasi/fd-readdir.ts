@@ -6,7 +6,7 @@ import type { GuestMemory } from '../abi/guest-memory.ts';
 import { SIZE, writeDirent } from '../abi/layout.ts';
 import { RIGHT } from '../abi/rights.ts';
 import { anchorOf, type DirectoryHandle } from '../handle/directory.ts';
-import { filetypeOf, takeListing } from '../handle/listing.ts';
+import { filetypeOf, inodesOf, takeListing } from '../handle/listing.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { heldDirectory } from './held.ts';
@@ -20,7 +20,7 @@ interface Entry {
   readonly filetype: number;
 }
 
-export function fdReaddirCalls({ memory, handles }: WasiEnvironment): Calls {
+export function fdReaddirCalls({ memory, handles, clock }: WasiEnvironment): Calls {
   return {
     /**
      * `fd_readdir`: entries of a directory from the one that `cookie`, u64, stands for; 0 is the first
@@ -42,7 +42,10 @@ export function fdReaddirCalls({ memory, handles }: WasiEnvironment): Calls {
       if (typeof directory === 'number') return directory;
       if (!memory.holds(buffer, length) || !memory.holds(result, 4)) return ERRNO.FAULT;
       const from = BigInt.asUintN(64, cookie);
-      const used = fill(memory, directory, buffer >>> 0, length >>> 0, from);
+      if (from === 0n || directory.listing === null) {
+        directory.listing = takeListing(anchorOf(directory), clock.realtimeNs());
+      }
+      const used = fill(memory, directory, buffer >>> 0, length >>> 0, Number(from));
       memory.view.setUint32(result >>> 0, used, true);
       return ERRNO.SUCCESS;
     },
@@ -55,17 +58,21 @@ function fill(
   directory: DirectoryHandle,
   start: number,
   length: number,
-  from: bigint,
+  from: number,
 ): number {
-  if (from === 0n || directory.listing === null) {
-    directory.listing = takeListing(anchorOf(directory));
-  }
-  const count = directory.listing.names.length + 2;
+  const { listing } = directory;
+  if (listing === null) return 0;
+  const count = listing.names.length + 2;
+  const inodes = from < count ? inodesOf(listing, anchorOf(directory)) : null;
   let used = 0;
-  for (let index = Number(from); index < count && used < length; index++) {
-    const entry = entryAt(directory, index);
+  for (let index = from; index < count && used < length; index++) {
+    const known = index < 2 ? 0n : (inodes?.[index - 2] ?? 0n);
+    const entry =
+      known === 0n
+        ? entryAt(directory, index)
+        : { name: listing.names[index - 2]!, ino: known, filetype: listing.types[index - 2]! };
     if (entry === null) continue;
-    used += put(memory.bytes, start + used, length - used, entry, index + 1);
+    used += put(memory, start + used, length - used, entry, index + 1);
   }
   return used;
 }
@@ -74,9 +81,16 @@ const dirent = new Uint8Array(SIZE.DIRENT);
 const direntView = new DataView(dirent.buffer);
 
 /** Writes one entry, cut to `room` bytes; bytes used. */
-function put(bytes: Uint8Array, at: number, room: number, entry: Entry, next: number): number {
+function put(memory: GuestMemory, at: number, room: number, entry: Entry, next: number): number {
   const { name, ino, filetype } = entry;
-  writeDirent(direntView, 0, { next: BigInt(next), ino, nameBytes: name.length, filetype });
+  const { bytes } = memory;
+  const fields = { next: BigInt(next), ino, nameBytes: name.length, filetype };
+  if (room >= SIZE.DIRENT + name.length) {
+    writeDirent(memory.view, at, fields);
+    bytes.set(name, at + SIZE.DIRENT);
+    return SIZE.DIRENT + name.length;
+  }
+  writeDirent(direntView, 0, fields);
   bytes.set(dirent.subarray(0, room), at);
   if (room <= SIZE.DIRENT) return Math.min(room, SIZE.DIRENT);
   bytes.set(name.subarray(0, room - SIZE.DIRENT), at + SIZE.DIRENT);

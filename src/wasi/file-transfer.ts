@@ -9,9 +9,9 @@ import { FDFLAGS } from '../abi/flags.ts';
 import type { GuestMemory } from '../abi/guest-memory.ts';
 import { pathOfDescriptor } from '../handle/anchor.ts';
 import { type FileHandle, reopenFlags } from '../handle/file.ts';
-import { type Ranges, viewsOf } from './iovec.ts';
+import { type Ranges, scatter, viewsOf } from './iovec.ts';
 
-/** Ranges that together are at most so long are gathered, so that they are written at once. */
+/** Ranges that together are at most so long are gathered, so that they are moved at once. */
 const GATHER_BYTES_MAX = 65_536;
 const gathered = new Uint8Array(GATHER_BYTES_MAX);
 
@@ -25,6 +25,10 @@ export function readAt(
   const { bytes } = memory;
   let done = 0;
   try {
+    if (ranges.count > 1 && ranges.totalBytes <= GATHER_BYTES_MAX) {
+      const read = readSync(file.hostFd, gathered, 0, ranges.totalBytes, position);
+      return scatter(memory, ranges, gathered.subarray(0, read));
+    }
     for (let index = 0; index < ranges.count; index++) {
       const length = ranges.lengths[index]!;
       const at = typeof position === 'number' ? position + done : position + BigInt(done);

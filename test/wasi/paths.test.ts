@@ -9,6 +9,7 @@ import {
   renameSync,
   statSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -397,6 +398,36 @@ describe('listing', () => {
     expect(next.map((entry) => entry.name)).toEqual(rest.filter((name) => name !== gone));
     expect(readdir(guest, fd, 0n, 8192).entries.map((entry) => entry.name)).toContain('late');
     expect(readdir(guest, fd, 2n ** 64n - 1n, 100).entries).toEqual([]);
+  });
+
+  test('a directory that rests is not looked up entry by entry, and still told truly', () => {
+    for (let index = 0; index < 500; index++) writeFileSync(onHost(`in/dir/entry-${index}`), '');
+    symlinkSync('entry-1', onHost('in/dir/link'));
+    const fd = guest.open('dir', read);
+    const told = (entries: readonly { name: string; ino: bigint; type: number }[]) =>
+      entries.map(({ name, ino, type }) => `${name} ${ino} ${type}`);
+    const list = () => {
+      const first = readdir(guest, fd, 0n, 300).entries;
+      return [...first, ...readdir(guest, fd, first.at(-1)!.next, 60_000).entries];
+    };
+    // The clock of the test stands long before the directory was made: everything is looked up.
+    const lookedUp = told(list());
+    expect(lookedUp.length).toBe(504);
+    host.clock.realtimeNs = BigInt(Date.now() + 60_000) * 1_000_000n;
+    expect(told(list())).toEqual(lookedUp);
+    const listing = guest.resources.handles.get(fd)!;
+    const kept = listing.kind === 'directory' ? listing.listing?.found?.inodes.length : null;
+    expect(kept).toBe(process.platform === 'linux' ? 502 : undefined);
+    // Once it changes, what was kept no longer counts.
+    const first = readdir(guest, fd, 0n, 300).entries;
+    const gone = lookedUp.at(-1)!.split(' ')[0]!;
+    unlinkSync(onHost(`in/dir/${gone}`));
+    writeFileSync(onHost('in/dir/other'), '');
+    renameSync(onHost('in/dir/other'), onHost('in/dir/entry-1'));
+    const rest = readdir(guest, fd, first.at(-1)!.next, 60_000).entries;
+    const all = new Map([...first, ...rest].map(({ name, ino }) => [name, ino]));
+    expect(all.has(gone)).toBe(gone === 'entry-1');
+    expect(all.get('entry-1')).toBe(statSync(onHost('in/dir/entry-1'), { bigint: true }).ino);
   });
 
   test('names that are no UTF-8 are listed as they are', () => {
