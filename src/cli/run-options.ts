@@ -71,7 +71,7 @@ export function addSharedOptions(
     )
     .option(
       '--dir <host::guest[::policy]>',
-      'grant a directory; HOST alone has the same path in the guest; POLICY says what checkpoints mean for its files: reopen (default) or refuse',
+      'grant a directory; HOST alone has the same path in the guest; POLICY says what checkpoints mean for its files: reopen (default), rollback or refuse',
       (text) => {
         preopens.push(readPreopen(text, false));
       },
@@ -196,15 +196,22 @@ function readPreopen(text: string, readOnly: boolean): Preopen {
     hostPath: truePath(resolve(host)),
     guestPath,
     readOnly,
-    policy: readPolicy(policy),
+    policy: readPolicy(policy, readOnly),
   };
 }
 
-function readPolicy(policy: string): FilePolicy {
+function readPolicy(policy: string, readOnly: boolean): FilePolicy {
   if (!isFilePolicy(policy)) {
     throw new HostError('ERR_USAGE', `${JSON.stringify(policy)} is no policy for files.`, {
       hint: `write --dir HOST::GUEST::POLICY, with one of ${FILE_POLICIES.join(', ')}`,
     });
+  }
+  if (readOnly && policy === 'rollback') {
+    throw new HostError(
+      'ERR_USAGE',
+      `Nothing changes in a directory that is granted for reading only, so it can't be ${policy}.`,
+      { hint: `grant it with --dir HOST::GUEST::${policy}, or leave the policy out` },
+    );
   }
   return policy;
 }

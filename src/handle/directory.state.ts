@@ -29,6 +29,7 @@ import type { Listing } from './listing.ts';
 import { locate } from './locate.ts';
 import type { Preopen } from './preopens.ts';
 import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
+import { identityOf, keyOf } from './undo-record.ts';
 import { endWalk, place, startWalk, walkedPath } from './walk.ts';
 
 const u64 = wideInteger(0n, 2n ** 64n - 1n);
@@ -48,6 +49,8 @@ export const directoryShape = mapOf({
   path: text(PATH_BYTES_MAX),
   dev: u64,
   ino: u64,
+  /** Nanoseconds since 1970; 0 where the host doesn't know. */
+  birthtimeNs: wideInteger(-(2n ** 63n), 2n ** 63n - 1n),
   isPreopen: boolean,
   readOnly: boolean,
   flags: integer(0, FDFLAGS_ALL),
@@ -75,6 +78,7 @@ export function captureDirectory(directory: DirectoryHandle): DirectoryState {
     path,
     dev: stats.dev,
     ino: stats.ino,
+    birthtimeNs: stats.birthtimeNs,
     isPreopen: directory.preopenName !== null,
     readOnly: directory.readOnly,
     flags: directory.flags,
@@ -92,7 +96,8 @@ export function rebuildDirectory(
   const preopen = grantedPreopen(preopens, state.preopen, state);
   const { anchor, path } = openAgain(state, preopen);
   const stats = fstatSync(anchor.fd, { bigint: true });
-  if (path !== '' && (stats.ino !== state.ino || stats.dev !== state.dev)) {
+  const was = preopen.rollback?.chain.successorOf(identityOf(state)) ?? state;
+  if (path !== '' && keyOf(identityOf(stats)) !== keyOf(identityOf(was))) {
     closeAnchor(anchor);
     throw changed(preopen.grant, state.path, 'was replaced by another directory');
   }

@@ -32,6 +32,7 @@ import { type FileHandle, openFlags, openRegularFile, reopenFlags } from './file
 import { locate } from './locate.ts';
 import { type Preopen, shownPath } from './preopens.ts';
 import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
+import { identityOf } from './undo-record.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
 import { endWalk, hostPathOf, startWalk, walkedPath } from './walk.ts';
 
@@ -66,7 +67,8 @@ export function captureFile(file: FileHandle, unnamed: UnnamedFiles): FileState 
   const { grant } = file.preopen;
   refuseIfAsked(file.preopen, file.path);
   const stats = fstatSync(file.hostFd, { bigint: true });
-  const nameless = stats.nlink === 0n ? carry(file, unnamed) : null;
+  const links = file.preopen.rollback?.linksOf(stats) ?? stats.nlink;
+  const nameless = links === 0n ? carry(file, unnamed) : null;
   if (nameless === null) {
     const path = locate(file.preopen, file.path, file.hostFd, stats);
     if (path === null) {
@@ -134,7 +136,7 @@ function openByPath(
     endWalk(walk);
   }
   if (hostFd < 0) throw changed(grant, state.path, lostBy(-hostFd));
-  const difference = differenceOf(hostFd, state);
+  const difference = differenceOf(hostFd, state, preopen);
   if (difference !== null) {
     closeSync(hostFd);
     throw changed(grant, state.path, difference);
@@ -175,12 +177,13 @@ function makeDurable(file: FileHandle): void {
   file.unsynced = false;
 }
 
-function differenceOf(hostFd: number, state: FileState): string | null {
+function differenceOf(hostFd: number, state: FileState, { rollback }: Preopen): string | null {
   const stats = fstatSync(hostFd, { bigint: true });
+  const was = rollback?.chain.successorOf(identityOf(state)) ?? state;
   const isOther =
-    stats.ino !== state.ino ||
-    stats.dev !== state.dev ||
-    (state.birthtimeNs !== 0n && stats.birthtimeNs !== state.birthtimeNs);
+    stats.ino !== was.ino ||
+    stats.dev !== was.dev ||
+    (was.birthtimeNs !== 0n && stats.birthtimeNs !== was.birthtimeNs);
   if (isOther) return 'was replaced by another file';
   if (stats.size < state.sizeBytes) return 'was cut short';
   return null;

@@ -1,26 +1,31 @@
 /**
- * The provider of what belongs to no single handle: the policy of each granted directory, and the
- * contents of files that have no name left.
+ * The provider of what belongs to no single handle: the policy of each granted directory, the interval
+ * that a checkpoint begins where directories are rolled back, and the contents of files that have no name
+ * left.
  *
  * It is registered before the handles', so it is asked after them at a checkpoint, when they have said
- * what they need carried, and rebuilt before them, when they need what was carried.
+ * what they need carried, and rebuilt before them, when files are to be as they were.
  */
 import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import type { CborValue } from '../cbor/cbor.ts';
-import { arrayOf, mapOf, oneOf, type ShapeOf, text } from '../cbor/shape.ts';
+import { arrayOf, mapOf, nullable, oneOf, type ShapeOf, text } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
 import { ioFailure } from '../fault/io-failure.ts';
 import { defineProvider, type Provider } from '../resource/provider.ts';
 import { fileContentShape } from './file-content.ts';
-import { FILE_POLICIES } from './file-policy.ts';
+import { checkPolicy, FILE_POLICIES } from './file-policy.ts';
+import type { FileKeeping } from './grants.ts';
 import { type Preopen, policyOf } from './preopens.ts';
+import type { Rollback } from './rollback.ts';
+import { undoChainIn } from './undo-chain.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
 
 export const FILES_KIND = 'files';
 
-/** Time to write everything that an image carries, on a slow disk. */
-const DEADLINE_MS = 60_000;
+/** Time to make everything durable, or to undo everything, on a slow disk. */
+const DEADLINE_MS = 600_000;
 const DIRECTORIES_MAX = 1024;
+const MARK_LENGTH = 16;
 
 const filesShape = mapOf({
   directories: arrayOf(
@@ -28,12 +33,23 @@ const filesShape = mapOf({
     0,
     DIRECTORIES_MAX,
   ),
+  /** Where directories are rolled back, of the interval that began here: see `undo-chain.ts`. */
+  mark: nullable(text(MARK_LENGTH)),
   unnamed: arrayOf(fileContentShape),
 });
 
 type FilesState = ShapeOf<typeof filesShape>;
 
-export function createFilesProvider(preopens: readonly Preopen[], unnamed: UnnamedFiles): Provider {
+export interface FilesParts {
+  readonly preopens: readonly Preopen[];
+  readonly unnamed: UnnamedFiles;
+  /** null when no directory is rolled back. */
+  readonly rollback: Rollback | null;
+  readonly keeping: FileKeeping | null;
+}
+
+export function createFilesProvider(parts: FilesParts): Provider {
+  const { preopens, unnamed, rollback } = parts;
   return defineProvider<FilesState & CborValue>({
     kind: FILES_KIND,
     version: 1,
@@ -44,23 +60,61 @@ export function createFilesProvider(preopens: readonly Preopen[], unnamed: Unnam
         preopen: grant.guestPath,
         policy: policyOf(grant),
       })),
+      mark: rollback === null ? null : kept(() => rollback.prepare(preopens)),
       unnamed: unnamed.contents,
     }),
-    commit: () => undefined,
-    abort: () => unnamed.letGo(),
+    commit: () => rollback?.commit(),
+    abort: () => {
+      rollback?.abort();
+      unnamed.letGo();
+    },
     rebuild: (state, { reason }) => {
       if (reason === 'resumed' || reason === 'aborted') return;
-      carried(() => unnamed.makeAnew(state.unnamed));
+      checkPolicies(state, parts);
+      kept(() => goBack(state.mark, parts));
+      kept(() => unnamed.makeAnew(state.unnamed));
     },
-    close: () => unnamed.letGo(),
+    close: () => {
+      rollback?.close();
+      unnamed.letGo();
+    },
   });
 }
 
-function carried(work: () => void): void {
+/** Refuses what does not fit today's policies, before anything is undone. */
+function checkPolicies(state: FilesState, { preopens, rollback }: FilesParts): void {
+  for (const { preopen, policy } of state.directories) {
+    const granted = preopens.find(({ grant }) => grant.guestPath === preopen);
+    // One that is not granted any more is missed only by a handle: that refuses then.
+    if (granted === undefined) continue;
+    const today = policyOf(granted.grant);
+    // One of several that are rolled back can't be left out: what is written down is about them all.
+    const mayLeave = policy !== 'rollback' || rollback === null;
+    checkPolicy(preopen, policy, today, mayLeave);
+  }
+}
+
+/** Undoes what was changed since the checkpoint, or forgets how that was to be done. */
+function goBack(mark: string | null, { preopens, rollback, keeping }: FilesParts): void {
+  if (rollback !== null && mark !== null) {
+    if (rollback.goBack(mark, preopens)) return;
+    throw new HostError(
+      'ERR_RESOURCE_CHANGED',
+      "The guest's files can't be brought back to this checkpoint: they were brought back to an earlier one since, or went on without being rolled back.",
+      {
+        hint: 'restore a checkpoint that was made since, or use --dir HOST::GUEST::reopen to go on with the files as they are',
+      },
+    );
+  }
+  // From here on changes are not written down: earlier checkpoints can't be gone back to any more.
+  if (keeping !== null) undoChainIn(keeping.directory).forget();
+}
+
+function kept<T>(work: () => T): T {
   try {
-    work();
+    return work();
   } catch (error) {
     if (error instanceof HostError) throw error;
-    throw ioFailure('write the files that the checkpoint carries', error);
+    throw ioFailure('keep what the checkpoint needs of files', error);
   }
 }

@@ -24,7 +24,9 @@ import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
 import { type Holdings, releaseHandle } from './handle-state.ts';
 import { type Handle, HandleTable } from './handle-table.ts';
-import { closePreopens, openPreopens, type Preopen } from './preopens.ts';
+import { closePreopens, openPreopens, type Preopen, policyOf } from './preopens.ts';
+import { Rollback } from './rollback.ts';
+import { undoChainIn } from './undo-chain.ts';
 import { UnnamedFiles } from './unnamed-files.ts';
 
 /** For a new guest: 0 to 2 are its streams, the granted directories follow. Throws HostError. */
@@ -74,14 +76,15 @@ function assemble(grants: Grants): Parts {
   const registry = new ProviderRegistry();
   const { clock, provider: clockProvider } = createGuestClock(grants.clock);
   const { stdin, stdout, stderr, random } = grants;
-  const preopens = openPreopens(grants.preopens);
   const { keeping = null } = grants;
+  const rollback = rollbackOf(grants);
+  const preopens = openPreopens(grants.preopens, rollback);
   const unnamed = new UnnamedFiles(keeping?.directory ?? null, keeping?.carryBytesMax ?? 0);
   const holdings: Holdings = { preopens, unnamed, stdin, stdout, stderr };
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);
-    registry.register(createFilesProvider(preopens, unnamed));
+    registry.register(createFilesProvider({ preopens, unnamed, rollback, keeping }));
     registry.register(createHandleProvider(handles, holdings));
     for (const provider of grants.providers ?? []) registry.register(provider);
     imports = registry.imports();
@@ -122,6 +125,18 @@ function assemble(grants: Grants): Parts {
     },
   };
   return { resources, handles, holdings };
+}
+
+/** Throws HostError when a directory is to be rolled back and there is no place to write down how. */
+function rollbackOf({ preopens, keeping, random }: Grants): Rollback | null {
+  if (!preopens.some((grant) => policyOf(grant) === 'rollback')) return null;
+  if (keeping === undefined) {
+    throw new HostError(
+      'ERR_USAGE',
+      'A directory can be rolled back only where there is a directory to keep its changes in.',
+    );
+  }
+  return new Rollback(undoChainIn(keeping.directory), random);
 }
 
 function insertFirst(handles: HandleTable, make: () => Handle): void {

@@ -33,7 +33,7 @@ const version = oneOf(1);
 
 const entryShape = variantOf('kind', {
   file: mapOf({ fd, kind: oneOf('file'), version: oneOf(2), state: fileShape }),
-  directory: mapOf({ fd, kind: oneOf('directory'), version, state: directoryShape }),
+  directory: mapOf({ fd, kind: oneOf('directory'), version: oneOf(2), state: directoryShape }),
   stdin: mapOf({ fd, kind: oneOf('stdin'), version, state: stdinShape }),
   output: mapOf({ fd, kind: oneOf('output'), version, state: outputShape }),
 });
@@ -62,7 +62,7 @@ export function captureHandle(fd: number, handle: Handle, unnamed: UnnamedFiles)
     case 'file':
       return { fd, kind: 'file', version: 2, state: captureFile(handle, unnamed) };
     case 'directory':
-      return { fd, kind: 'directory', version: 1, state: captureDirectory(handle) };
+      return { fd, kind: 'directory', version: 2, state: captureDirectory(handle) };
     case 'stdin':
       return { fd, kind: 'stdin', version: 1, state: captureStdin(handle) };
     case 'output':

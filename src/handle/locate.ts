@@ -26,7 +26,7 @@ export function locate(
   return (
     confirmed(preopen, lastPath, inode) ??
     confirmed(preopen, kernelPath(preopen, fd), inode) ??
-    confirmed(preopen, otherName(preopen, inode), inode)
+    confirmed(preopen, otherName(preopen, inode, null), inode)
   );
 }
 
@@ -34,8 +34,8 @@ export function locate(
 const SEARCHED_MAX = 10_000;
 const DEPTH_MAX = 32;
 
-/** A name of `inode` that nobody told us about: the one it was opened by is gone, a hard link is left. */
-function otherName(preopen: Preopen, inode: Inode): string | null {
+/** A name of `inode` below `preopen` other than `except`, by looking through what is there. */
+export function otherName(preopen: Preopen, inode: Inode, except: string | null): string | null {
   let left = SEARCHED_MAX;
   const search = (anchor: Anchor, above: string, depth: number): string | null => {
     const below: string[] = [];
@@ -43,7 +43,8 @@ function otherName(preopen: Preopen, inode: Inode): string | null {
       left -= 1;
       if (left < 0) return null;
       if (entry.isDirectory()) below.push(entry.name);
-      if (!entry.isFile()) continue;
+      if (!entry.isFile() && !entry.isSymbolicLink()) continue;
+      if (above + entry.name === except) continue;
       const path = `${anchor.prefix}${entry.name}`;
       const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (found?.ino === inode.ino && found.dev === inode.dev) return above + entry.name;

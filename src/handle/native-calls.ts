@@ -2,6 +2,7 @@
  * File operations that Node doesn't offer, or not under its permission model, through `node:ffi`.
  *
  *   fsync, fdatasync       refused by Node when the permission model is on
+ *   syncfs                 Node has none
  *   futimens, utimensat    Node sets times in microseconds at best
  *   fallocate              Node has none
  *   symlink                Node wants grants of the whole file system for it
@@ -20,6 +21,8 @@ export type TimeToSet = bigint | 'keep' | 'now';
 
 export interface NativeCalls {
   sync(fd: number): Errno;
+  /** Of the whole file system that `fd` is on. */
+  syncAround(fd: number): Errno;
   dataSync(fd: number): Errno;
   setTimes(fd: number, atime: TimeToSet, mtime: TimeToSet): Errno;
   /** Of what `path` names, also if that is a symbolic link. */
@@ -36,6 +39,7 @@ const NS = 1_000_000_000n;
 
 const SIGNATURES = {
   fsync: { arguments: ['int32'], return: 'int32' },
+  syncfs: { arguments: ['int32'], return: 'int32' },
   fdatasync: { arguments: ['int32'], return: 'int32' },
   futimens: { arguments: ['int32', 'buffer'], return: 'int32' },
   utimensat: { arguments: ['int32', 'string', 'buffer', 'int32'], return: 'int32' },
@@ -79,6 +83,7 @@ function withLibrary(library: Library, errnoNow: () => Errno): NativeCalls {
   const done = (result: number | bigint): Errno => (result === 0 ? ERRNO.SUCCESS : errnoNow());
   return {
     sync: (fd) => done(library.fsync(fd)),
+    syncAround: (fd) => done(library.syncfs(fd)),
     dataSync: (fd) => done(library.fdatasync(fd)),
     setTimes: (fd, atime, mtime) => done(library.futimens(fd, timespecs(atime, mtime))),
     setTimesAt: (path, atime, mtime) =>

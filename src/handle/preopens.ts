@@ -10,17 +10,27 @@ import { type Anchor, closeAnchor, openRootAnchor } from './anchor.ts';
 import { FILE_POLICY_DEFAULT, type FilePolicy } from './file-policy.ts';
 import type { PreopenGrant } from './grants.ts';
 import { showGuestText } from './guest-text.ts';
+import type { Rollback } from './rollback.ts';
 
 export interface Preopen {
   readonly grant: PreopenGrant;
   readonly root: Anchor;
+  /** Where the directory is to be rolled back: told before anything below it changes. */
+  readonly rollback: Rollback | null;
 }
 
 /** Throws HostError ERR_NO_SUCH_DIRECTORY or ERR_IO, naming the host's path; then nothing stays open. */
-export function openPreopens(grants: readonly PreopenGrant[]): readonly Preopen[] {
+export function openPreopens(
+  grants: readonly PreopenGrant[],
+  rollback: Rollback | null = null,
+): readonly Preopen[] {
   const opened: Preopen[] = [];
   try {
-    for (const grant of grants) opened.push({ grant, root: openRootAnchor(grant.hostPath) });
+    for (const grant of grants) {
+      const root = openRootAnchor(grant.hostPath);
+      const isRolledBack = policyOf(grant) === 'rollback';
+      opened.push({ grant, root, rollback: isRolledBack ? rollback : null });
+    }
   } catch (cause) {
     closePreopens(opened);
     throw notOpened(grants[opened.length]!, cause);

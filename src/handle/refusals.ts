@@ -29,6 +29,19 @@ export function changed(preopen: PreopenGrant, path: string, how: string): HostE
   );
 }
 
+/** `why` completes "… can't be undone: it …". */
+export function notUndone(preopen: PreopenGrant, path: string, why: string): HostError {
+  const shown = shownPath(preopen, path);
+  return new HostError(
+    'ERR_RESOURCE_CHANGED',
+    `What the guest changed at ${shown} can't be undone: it ${why}.`,
+    {
+      facts: { path: shown },
+      hint: 'put it back as the guest left it, or restore with --dir HOST::GUEST::reopen to go on with the files as they are',
+    },
+  );
+}
+
 /** Today's grant for the guest's name of a directory; refused by name when there is none. */
 export function grantedPreopen(
   preopens: readonly Preopen[],

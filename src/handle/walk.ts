@@ -13,7 +13,7 @@
  * 4. The walk opens at most DIRECTORIES_MAX directories at once and STEPS_MAX in all, and follows at
  *    most LINKS_MAX links.
  */
-import { readlinkSync } from 'node:fs';
+import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs';
 import { ERRNO, type Errno, errnoOf } from '../abi/errno.ts';
 import { decodeUtf8, PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import { type Anchor, closeAnchor, openAnchor } from './anchor.ts';
@@ -73,6 +73,11 @@ export function place(walk: Walk): Anchor {
 /** What to hand to the host for `walk.name`. */
 export function hostPathOf(walk: Walk): string {
   return place(walk).prefix + walk.name;
+}
+
+/** What stands at the end of the walk, not following a link; null when nothing does. */
+export function statsHere(walk: Walk): BigIntStats | null {
+  return lstatSync(hostPathOf(walk), { bigint: true, throwIfNoEntry: false }) ?? null;
 }
 
 /** Where the walk ended, from the base: no links, no `.`, no `..`. */

@@ -38,7 +38,7 @@ import type { JobTable } from './job-table.ts';
 import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
 import type { Places } from './places.ts';
-import { identifyProcess } from './process-identity.ts';
+import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
 import { CARRY_BYTES_DEFAULT, type RunRequest } from './run-request.ts';
@@ -46,6 +46,8 @@ import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } fro
 
 /** How long a host waits before it tries again to record an outcome. */
 const RECORD_AGAIN_MS = 1000;
+/** How often it is looked whether a cell is gone that was killed. */
+const LEFT_CELL_AGAIN_MS = 5;
 
 /** What a host works with, whichever job it hosts. */
 export interface HostTools {
@@ -147,6 +149,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   }
 
   try {
+    if (options.restore !== null) await endLeftCells(table, job);
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
     guest = await superviseGuest({
@@ -263,6 +266,18 @@ function keepingOf(
     return { directory: realpathSync(directory), carryBytesMax };
   } catch (error) {
     throw ioFailure('make the directory for files that the job keeps', error);
+  }
+}
+
+/**
+ * A cell whose host was killed ends by itself, soon. Until then it might still write to files that the next
+ * run is about to bring back.
+ */
+async function endLeftCells(table: JobTable, job: JobRecord): Promise<void> {
+  for (const { cell, outcome } of table.runs(job.id)) {
+    if (cell === null || outcome !== null) continue;
+    killProcess(cell);
+    while (isAlive(cell)) await sleep(LEFT_CELL_AGAIN_MS);
   }
 }
 

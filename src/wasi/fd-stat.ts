@@ -10,6 +10,7 @@ import { anchorOf } from '../handle/directory.ts';
 import { type FileHandle, reopenFlags } from '../handle/file.ts';
 import type { Handle, HandleTable } from '../handle/handle-table.ts';
 import { filetypeOf } from '../handle/listing.ts';
+import type { Preopen } from '../handle/preopens.ts';
 import { setTimesOfFile, setTimesOfPath } from '../handle/times.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -121,6 +122,8 @@ export function fdStatCalls(
       const sizeBytes = BigInt.asIntN(64, size);
       if (sizeBytes < 0n) return ERRNO.INVAL;
       if (sizeBytes > SIZE_MAX) return ERRNO.FBIG;
+      const errno = file.preopen.rollback?.beforeResize(file, Number(sizeBytes)) ?? 0;
+      if (errno !== ERRNO.SUCCESS) return errno;
       file.unsynced = true;
       ftruncateSync(file.hostFd, Number(sizeBytes));
       return ERRNO.SUCCESS;
@@ -145,6 +148,12 @@ export function fdStatCalls(
       if (handle.kind !== 'file' && handle.kind !== 'directory') return ERRNO.BADF;
       if ((handle.rights & RIGHT.FD_FILESTAT_SET_TIMES) === 0) return ERRNO.NOTCAPABLE;
       if (handle.preopen.grant.readOnly) return ERRNO.ROFS;
+      const { rollback } = handle.preopen;
+      const errno =
+        handle.kind === 'file'
+          ? rollback?.beforeFileTimes(handle)
+          : rollback?.beforeTimes(handle, null);
+      if (errno !== undefined && errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'directory') return setTimesOfPath(`${anchorOf(handle).prefix}.`, times);
       const path = pathOfDescriptor(handle.hostFd, handle.preopen.root);
       return setTimesOfFile(handle.hostFd, path, times);
@@ -191,16 +200,19 @@ export function fdStatCalls(
   };
 }
 
-/** A filestat of what the host says. */
-export function filestatOf(stats: BigIntStats): Filestat {
-  const { dev, ino, nlink, size, atimeNs, mtimeNs, ctimeNs } = stats;
+/** A filestat of what the host says, but for names that only the host gave to a thing. */
+export function filestatOf(stats: BigIntStats, { rollback }: Preopen): Filestat {
+  const nlink = rollback?.linksOf(stats) ?? stats.nlink;
+  const { dev, ino, size, atimeNs, mtimeNs, ctimeNs } = stats;
   return { dev, ino, filetype: filetypeOf(stats), nlink, size, atimeNs, mtimeNs, ctimeNs };
 }
 
 function filestatOfHandle(handle: Handle): Filestat {
-  if (handle.kind === 'file') return filestatOf(fstatSync(handle.hostFd, { bigint: true }));
+  if (handle.kind === 'file') {
+    return filestatOf(fstatSync(handle.hostFd, { bigint: true }), handle.preopen);
+  }
   if (handle.kind === 'directory') {
-    return filestatOf(fstatSync(anchorOf(handle).fd, { bigint: true }));
+    return filestatOf(fstatSync(anchorOf(handle).fd, { bigint: true }), handle.preopen);
   }
   const none = { dev: 0n, ino: 0n, nlink: 0n, size: 0n, atimeNs: 0n, mtimeNs: 0n, ctimeNs: 0n };
   return { ...none, filetype: filetypeOfHandle(handle) };

@@ -16,7 +16,10 @@ const SIZE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 export function fdCalls({ handles }: WasiEnvironment): Calls {
   const letGo = (handle: Handle): number => {
-    if (handle.kind === 'file') return closeFile(handle);
+    if (handle.kind === 'file') {
+      handle.preopen.rollback?.noteClosed(handle);
+      return closeFile(handle);
+    }
     if (handle.kind === 'directory') closeDirectory(handle);
     return ERRNO.SUCCESS;
   };
@@ -122,6 +125,8 @@ export function fdCalls({ handles }: WasiEnvironment): Calls {
       const size = BigInt.asIntN(64, length);
       if (from < 0n || size <= 0n) return ERRNO.INVAL;
       if (from + size > SIZE_MAX) return ERRNO.FBIG;
+      const before = file.preopen.rollback?.beforeResize(file, Number(from + size)) ?? 0;
+      if (before !== ERRNO.SUCCESS) return before;
       file.unsynced = true;
       const errno = nativeCalls()?.allocate(file.hostFd, from, size) ?? ERRNO.NOTSUP;
       if (errno !== ERRNO.NOTSUP && errno !== ERRNO.NOSYS) return errno;

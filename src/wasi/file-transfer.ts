@@ -50,6 +50,8 @@ export function writeAt(
   position: number | null,
 ): number {
   if (ranges.count === 0) return 0;
+  const errno = file.preopen.rollback?.beforeWrite(file, position, ranges.totalBytes) ?? 0;
+  if (errno !== ERRNO.SUCCESS) return -errno;
   file.unsynced = true;
   try {
     return writeRanges(memory, file.hostFd, ranges, position);
@@ -71,6 +73,8 @@ export function writeAtOf(
   if ((file.flags & FDFLAGS.APPEND) === 0) return writeAt(memory, file, ranges, position);
   const path = pathOfDescriptor(file.hostFd, file.preopen.root);
   if (path === null) return -ERRNO.NOTSUP;
+  const errno = file.preopen.rollback?.beforeWrite(file, position, ranges.totalBytes) ?? 0;
+  if (errno !== ERRNO.SUCCESS) return -errno;
   let fd = -1;
   try {
     const access = { readable: false, writable: true, flags: file.flags & ~FDFLAGS.APPEND };

@@ -1,9 +1,10 @@
 /** Making, moving and removing names. */
-import { linkSync, mkdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync } from 'node:fs';
-import { ERRNO, type Errno, errnoOf } from '../abi/errno.ts';
+import { linkSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import { ERRNO, type Errno } from '../abi/errno.ts';
 import { readPath } from '../abi/guest-string.ts';
 import { RIGHT } from '../abi/rights.ts';
-import { nativeCalls } from '../handle/native-calls.ts';
+import { linkName, makeName, type Place, removeName, renameName } from '../handle/changes.ts';
+import { makeLink } from '../handle/make-link.ts';
 import { hostPathOf, type Walk } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -17,12 +18,12 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
     right: number,
     path: number,
     length: number,
-    work: (walk: Walk) => Errno,
+    work: (walk: Walk, place: Place) => Errno,
   ): Errno => {
     const directory = heldForChange(handles, fd, right);
     return typeof directory === 'number'
       ? directory
-      : atPath(memory, directory, path, length, work);
+      : atPath(memory, directory, path, length, (walk) => work(walk, { directory, walk }));
   };
 
   return {
@@ -37,10 +38,12 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
      * Source: WASI snapshot preview1, `path_create_directory`; compare mkdirat(2).
      */
     path_create_directory: (fd: number, path: number, length: number) =>
-      changeAt(fd, RIGHT.PATH_CREATE_DIRECTORY, path, length, (walk) => {
+      changeAt(fd, RIGHT.PATH_CREATE_DIRECTORY, path, length, (walk, place) => {
         if (walk.name === '.') return ERRNO.EXIST;
-        mkdirSync(hostPathOf(walk), 0o777);
-        return ERRNO.SUCCESS;
+        return makeName(place, 'directory', () => {
+          mkdirSync(hostPathOf(walk), 0o777);
+          return ERRNO.SUCCESS;
+        });
       }),
 
     /**
@@ -55,10 +58,9 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
      * Source: WASI snapshot preview1, `path_remove_directory`; compare unlinkat(2) with AT_REMOVEDIR.
      */
     path_remove_directory: (fd: number, path: number, length: number) =>
-      changeAt(fd, RIGHT.PATH_REMOVE_DIRECTORY, path, length, (walk) => {
+      changeAt(fd, RIGHT.PATH_REMOVE_DIRECTORY, path, length, (walk, place) => {
         if (walk.name === '.') return walk.endsAbove ? ERRNO.NOTEMPTY : ERRNO.INVAL;
-        rmdirSync(hostPathOf(walk));
-        return ERRNO.SUCCESS;
+        return removeName(place, () => rmdirSync(hostPathOf(walk)));
       }),
 
     /**
@@ -73,15 +75,14 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
      * Source: WASI snapshot preview1, `path_unlink_file`; compare unlinkat(2).
      */
     path_unlink_file: (fd: number, path: number, length: number) =>
-      changeAt(fd, RIGHT.PATH_UNLINK_FILE, path, length, (walk) => {
+      changeAt(fd, RIGHT.PATH_UNLINK_FILE, path, length, (walk, place) => {
         if (walk.name === '.') return ERRNO.ISDIR;
         if (walk.needsDirectory) {
           const stats = statHere(walk);
           if (stats === null) return ERRNO.NOENT;
           return stats.isDirectory() ? ERRNO.ISDIR : ERRNO.NOTDIR;
         }
-        unlinkSync(hostPathOf(walk));
-        return ERRNO.SUCCESS;
+        return removeName(place, () => unlinkSync(hostPathOf(walk)));
       }),
 
     /**
@@ -104,16 +105,15 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
       newPath: number,
       newLength: number,
     ) =>
-      changeAt(fd, RIGHT.PATH_RENAME_SOURCE, path, length, (from) =>
-        changeAt(newFd, RIGHT.PATH_RENAME_TARGET, newPath, newLength, (to) => {
+      changeAt(fd, RIGHT.PATH_RENAME_SOURCE, path, length, (from, fromPlace) =>
+        changeAt(newFd, RIGHT.PATH_RENAME_TARGET, newPath, newLength, (to, toPlace) => {
           if (from.name === '.' || to.name === '.') return ERRNO.BUSY;
           if (from.needsDirectory || to.needsDirectory) {
             const stats = statHere(from);
             if (stats === null) return ERRNO.NOENT;
             if (!stats.isDirectory()) return ERRNO.NOTDIR;
           }
-          renameSync(hostPathOf(from), hostPathOf(to));
-          return ERRNO.SUCCESS;
+          return renameName(fromPlace, toPlace, () => renameSync(hostPathOf(from), hostPathOf(to)));
         }),
       ),
 
@@ -141,15 +141,14 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
       newPath: number,
       newLength: number,
     ) =>
-      changeAt(fd, RIGHT.PATH_LINK_SOURCE, path, length, (from) => {
+      changeAt(fd, RIGHT.PATH_LINK_SOURCE, path, length, (from, fromPlace) => {
         const stats = statAtEnd(from, follows(lookupflags));
         if (typeof stats === 'number') return stats;
-        return changeAt(newFd, RIGHT.PATH_LINK_TARGET, newPath, newLength, (to) => {
+        return changeAt(newFd, RIGHT.PATH_LINK_TARGET, newPath, newLength, (to, toPlace) => {
           const errno = checkNewName(to);
           if (errno !== ERRNO.SUCCESS) return errno;
           if (stats.isDirectory()) return statHere(to) === null ? ERRNO.PERM : ERRNO.EXIST;
-          linkSync(hostPathOf(from), hostPathOf(to));
-          return ERRNO.SUCCESS;
+          return linkName(fromPlace, toPlace, () => linkSync(hostPathOf(from), hostPathOf(to)));
         });
       }),
 
@@ -175,23 +174,11 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
       const text = readPath(memory, target, targetLength);
       if (typeof text !== 'string') return text;
       if (text.startsWith('/')) return ERRNO.NOTCAPABLE;
-      return changeAt(fd, RIGHT.PATH_SYMLINK, path, length, (walk) => {
+      return changeAt(fd, RIGHT.PATH_SYMLINK, path, length, (walk, place) => {
         const errno = checkNewName(walk);
-        return errno === ERRNO.SUCCESS ? makeLink(text, hostPathOf(walk)) : errno;
+        if (errno !== ERRNO.SUCCESS) return errno;
+        return makeName(place, 'link', () => makeLink(text, hostPathOf(walk)));
       });
     },
   };
-}
-
-function makeLink(target: string, path: string): Errno {
-  const native = nativeCalls();
-  if (native !== null) return native.symlink(target, path);
-  try {
-    symlinkSync(target, path);
-    return ERRNO.SUCCESS;
-  } catch (error) {
-    const errno = errnoOf(error);
-    // The permission model allows links only to those who may read and write everything.
-    return errno === ERRNO.ACCES && process.permission !== undefined ? ERRNO.NOTSUP : errno;
-  }
 }

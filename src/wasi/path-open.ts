@@ -10,6 +10,7 @@ import {
   rightsOf,
 } from '../abi/rights.ts';
 import { type Anchor, closeAnchor, openAnchor } from '../handle/anchor.ts';
+import { openName } from '../handle/changes.ts';
 import type { DirectoryHandle } from '../handle/directory.ts';
 import { type FileHandle, openFlags, openRegularFile } from '../handle/file.ts';
 import { followLink, hostPathOf, place, type Walk, walkedPath } from '../handle/walk.ts';
@@ -150,7 +151,14 @@ function openHere(
     if (oflags & OFLAGS.EXCL) created |= constants.O_EXCL;
   }
   const cut = oflags & OFLAGS.TRUNC ? constants.O_TRUNC : 0;
-  const hostFd = openRegularFile(hostPathOf(walk), access | created | cut);
+  const intent = {
+    creates: created !== 0,
+    exclusive: (oflags & OFLAGS.EXCL) !== 0,
+    cuts: cut !== 0,
+  };
+  const hostFd = openName({ directory, walk }, intent, () =>
+    openRegularFile(hostPathOf(walk), access | created | cut),
+  );
   if (hostFd >= 0) return fileHandle(directory, request, walk, hostFd, cut !== 0);
   const errno = -hostFd as Errno;
   if (errno === ERRNO.NOENT && oflags & OFLAGS.CREAT && directory.readOnly) return ERRNO.ROFS;

@@ -43,7 +43,7 @@ export function pathStatCalls(
       return atPath(memory, directory, path, length, (walk) => {
         const stats = statAtEnd(walk, follows(lookupflags));
         if (typeof stats === 'number') return stats;
-        writeFilestat(memory.view, result >>> 0, filestatOf(stats));
+        writeFilestat(memory.view, result >>> 0, filestatOf(stats, directory.preopen));
         return ERRNO.SUCCESS;
       });
     },
@@ -76,7 +76,9 @@ export function pathStatCalls(
       if (typeof times === 'number') return times;
       return atPath(memory, directory, path, length, (walk) => {
         const stats = statAtEnd(walk, follows(lookupflags));
-        return typeof stats === 'number' ? stats : setTimesOfPath(hostPathOf(walk), times);
+        if (typeof stats === 'number') return stats;
+        const errno = directory.preopen.rollback?.beforeTimes(directory, walk) ?? 0;
+        return errno === ERRNO.SUCCESS ? setTimesOfPath(hostPathOf(walk), times) : errno;
       });
     },
 

@@ -1,6 +1,6 @@
 /** The guests' own checks are worth something only if they can fail: here each is made to. */
 
-import { readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { moduleBytes } from './built-modules.ts';
@@ -101,6 +101,15 @@ describe('a guest notices', () => {
         const kept = new Uint8Array(memory.buffer, 0, 8).slice();
         expect(wasi['fd_seek']!(lowestOpened + 1, 1n, SEEK_FROM_HERE, 0)).toBe(0);
         new Uint8Array(memory.buffer).set(kept, 0);
+      },
+    });
+  });
+
+  it('append-records: a record that is there twice', () => {
+    expectDiffers(moduleBytes('append-records'), /record/, {
+      onLine: (count, { data }) => {
+        const log = join(data, 'log');
+        if (count === 2) appendFileSync(log, readFileSync(log).subarray(-24));
       },
     });
   });
