@@ -2,6 +2,7 @@
  * pool-btree WRITER WRITERS COUNT [ask] [window]: one of WRITERS guests that put COUNT keys each
  * into one B-tree, in the pool "tree".
  * pool-btree check WRITERS COUNT [window]: finds every key of all of them once, and the tree whole.
+ * pool-btree flushed WRITERS COUNT WRITER: finds the first COUNT keys of one, and the tree whole.
  *
  * It proves that pages come back at their addresses, with what is in them now, while other guests
  * go on changing the tree. With "ask" it asks for a checkpoint halfway, with the root pinned for
@@ -310,7 +311,9 @@ static uint32_t check_below(uint32_t page, uint32_t level, uint64_t low, uint64_
   return nodes;
 }
 
-static void check(uint32_t writers, uint32_t count, int partly) {
+/* `only`: look for the keys of this writer; WHOLE: for those of all, and for no other. */
+#define WHOLE UINT32_MAX
+static void check(uint32_t writers, uint32_t count, uint32_t only) {
   const struct meta meta = *read_meta();
   uint32_t nodes = check_below(meta.root, meta.height - 1, 0, UINT64_MAX);
   uint32_t page = meta.root, keys = 0;
@@ -326,12 +329,11 @@ static void check(uint32_t writers, uint32_t count, int partly) {
       same("value in a leaf", leaf->entry[at].value, value_of(before));
     }
   }
-  if (!partly) {
-    for (uint32_t writer = 0; writer < writers; writer++) {
-      for (uint32_t index = 0; index < count; index++) find(key_of(writer, writers, index));
-    }
-    same("keys in the tree", keys, (uint64_t)writers * count);
+  for (uint32_t writer = 0; writer < writers; writer++) {
+    if (only != WHOLE && only != writer) continue;
+    for (uint32_t index = 0; index < count; index++) find(key_of(writer, writers, index));
   }
+  if (only == WHOLE) same("keys in the tree", keys, (uint64_t)writers * count);
   printf("%" PRIu32 " keys in %" PRIu32 " nodes, height %" PRIu32 "\n", keys, nodes, meta.height);
 }
 
@@ -350,7 +352,9 @@ int main(int argc, char **argv) {
   }
   uint32_t writers = argument_or(argc, argv, 2, 1), count = argument_or(argc, argv, 3, 1000);
   if (argc > 1 && strcmp(argv[1], "check") == 0) {
-    check(writers, count, has_word(argc, argv, "partly"));
+    check(writers, count, WHOLE);
+  } else if (argc > 1 && strcmp(argv[1], "flushed") == 0) {
+    check(writers, count, argument_or(argc, argv, 4, 0));
   } else {
     work(argument_or(argc, argv, 1, 0), writers, count, has_word(argc, argv, "ask"));
     fprintf(stderr, "%" PRIu32 " replaced, %" PRIu32 " stale, %" PRIu32 " retries\n", replaced, stale,

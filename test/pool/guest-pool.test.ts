@@ -267,3 +267,17 @@ test.runIf(canShow)('a window is private memory of zeros once it is closed', () 
   b.end();
   a.end();
 });
+
+test.runIf(canShow)('a window stays where it is when the memory grows', () => {
+  const grants = [grantOf(newFile())];
+  const [a, b] = [new PoolGuest({ grants }), new PoolGuest({ grants })];
+  const [pa, pb] = [a.opened('p', { window: true }), b.opened('p', { window: true })];
+  const at = a.pin(pa, 1, 'write').byteOffset;
+  a.grow(3);
+  setWords(a.at(at), 5);
+  expect(a.unpin(pa, 1, true)).toBe(0);
+  expect(b.readWord(pb, 1)).toBe(5);
+  for (let page = 20; page < 40; page++) b.writeWord(pb, page, page);
+  for (let page = 20; page < 40; page++) expect(a.readWord(pa, page)).toBe(page);
+  for (const guest of [a, b]) guest.end();
+});

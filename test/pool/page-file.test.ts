@@ -1,5 +1,7 @@
 /** The page file and its journal: a batch is there whole or not at all, and nothing foreign is taken. */
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
   copyFileSync,
@@ -205,6 +207,23 @@ describe('what is no page file of ours', () => {
   ])('%s is not opened', (_, make) => {
     const path = newPath();
     make(path);
+    const guest = new PoolGuest({ grants: [grant(path)] });
+    expect(guest.open('p', { pageBytes: PAGE })).toBe(ERRNO.BADMSG);
+    guest.end();
+  });
+
+  const changes: [string, (path: string) => void][] = [
+    ['that others may write', (path) => chmodSync(path, 0o622)],
+  ];
+  // Only root can give a file away; elsewhere there is no file of another user to be had.
+  if (process.geteuid?.() === 0) {
+    changes.push(['of another user', (path) => chownSync(path, 12_345, 12_345)]);
+  }
+
+  test.each(changes)('a file %s is not opened', (_, change) => {
+    const path = newPath();
+    copyFileSync(good, path);
+    change(path);
     const guest = new PoolGuest({ grants: [grant(path)] });
     expect(guest.open('p', { pageBytes: PAGE })).toBe(ERRNO.BADMSG);
     guest.end();

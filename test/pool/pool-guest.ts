@@ -47,6 +47,8 @@ interface OpenWords {
 
 export class PoolGuest {
   readonly memory: GuestMemory;
+  /** As `memory.grow` does. */
+  readonly grow: (pages: number) => void;
   /** What a request for a checkpoint would do. */
   isRequested = false;
   /** The same, so many waits from now on. */
@@ -57,6 +59,7 @@ export class PoolGuest {
   constructor({ grants, memory, calls = poolCalls() }: GuestOptions) {
     const own = new Memory({ initial: MEMORY_PAGES, maximum: 2 * MEMORY_PAGES });
     if (memory !== undefined) new Uint8Array(own.buffer).set(memory);
+    this.grow = (pages) => void own.grow(pages);
     this.memory = new GuestMemory(() => own);
     this.#provider = createPoolProvider({
       grants,
