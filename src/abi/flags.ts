@@ -42,5 +42,18 @@ export const EVENTRWFLAGS = { HANGUP: 1 } as const;
 /** The tag of a preopened directory in `prestat`. */
 export const PREOPENTYPE_DIR = 0;
 
+/**
+ * The tag of anything else that a guest was started with. The specification has only directories; the C
+ * library, and Go's, pass over what is none and go on with the next number, where BADF would end their
+ * search for directories.
+ */
+export const PREOPENTYPE_OTHER = 1;
+
+/** `riflags`, `roflags` and `sdflags` of sockets. */
+export const RIFLAGS = { PEEK: 1, WAITALL: 2 } as const;
+export const RIFLAGS_ALL = 3;
+export const SDFLAGS = { RD: 1, WR: 2 } as const;
+export const SDFLAGS_ALL = 3;
+
 /** Highest number of `signal`: SYS. */
 export const SIGNAL_MAX = 30;

@@ -89,6 +89,17 @@ export const RIGHTS_OF_STDIN: number =
 export const RIGHTS_OF_OUTPUT: number =
   RIGHT.FD_WRITE | RIGHT.FD_FDSTAT_SET_FLAGS | RIGHT.FD_FILESTAT_GET | RIGHT.POLL_FD_READWRITE;
 
+export const RIGHTS_OF_LISTENERS: number =
+  RIGHT.SOCK_ACCEPT | RIGHT.FD_FDSTAT_SET_FLAGS | RIGHT.FD_FILESTAT_GET | RIGHT.POLL_FD_READWRITE;
+
+export const RIGHTS_OF_CONNECTIONS: number =
+  RIGHT.FD_READ |
+  RIGHT.FD_WRITE |
+  RIGHT.SOCK_SHUTDOWN |
+  RIGHT.FD_FDSTAT_SET_FLAGS |
+  RIGHT.FD_FILESTAT_GET |
+  RIGHT.POLL_FD_READWRITE;
+
 /** The rights that an i64 argument names. */
 export function rightsOf(argument: bigint): number {
   return Number(BigInt.asUintN(30, argument));

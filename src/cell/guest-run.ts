@@ -6,7 +6,7 @@
  *           checkpoint: quiesce, capture, report, rebuild, make the resume module
  *
  * Invariants:
- * 1. Between quiesce and rebuild nothing of the guest runs and nothing of its is open.
+ * 1. Between quiesce and rebuild nothing of the guest runs and nothing of its is open but its sockets.
  * 2. A checkpoint that can't be made leaves the guest going on as before.
  * 3. A guest that asked for a checkpoint, or stops after one, waits until the image is durable.
  */
@@ -208,13 +208,15 @@ class Guest {
 
   #makeEnvironment(stdin: GuestStdin): WasiEnvironment {
     const { shared, random } = this.#world;
-    const { handles, clock } = this.#resources;
+    const { handles, connections, clock } = this.#resources;
     const encoder = new TextEncoder();
     return {
       memory: new GuestMemory(() => this.#instance.wasiMemory() ?? NO_MEMORY),
       args: this.#start.args.map((arg) => encoder.encode(arg)),
       env: this.#start.env.map((entry) => encoder.encode(entry)),
       handles,
+      connections,
+      native: this.#world.native,
       clock,
       random,
       pause: createGuestPause({
@@ -458,6 +460,7 @@ function grantsOf(
     });
   return {
     // The other layer has its files in memory.
+    listeners: start.listeners,
     preopens: layer === null ? start.preopens : [],
     ...(start.keeping === null ? {} : { keeping: start.keeping }),
     stdin,

@@ -85,6 +85,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     triggers: arrayOf(trigger),
     digestMemory: boolean,
     logFd: nullable(count),
+    listeners: arrayOf(mapOf({ name: text(), hostFd: count })),
     streams: mapOf({ stdin: stream, stdout: nullable(stream), stderr: nullable(stream) }),
   }),
   checkpoint: mapOf({ type: oneOf('checkpoint'), request: count, stop: boolean }),

@@ -16,6 +16,7 @@
  */
 import type { CborValue } from '../cbor/cbor.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
+import type { ListenerGrant } from '../handle/grants.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
@@ -51,6 +52,8 @@ export interface StartMessage {
   /** Descriptor of the run's log in the cell, or null. */
   readonly logFd: number | null;
   readonly streams: GuestStreams;
+  /** Sockets that the host bound, in the order of their handles. */
+  readonly listeners: readonly ListenerGrant[];
 }
 
 /** The cell's descriptors of the guest's standard streams. */

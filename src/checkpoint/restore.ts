@@ -37,6 +37,7 @@ export type RestoreChanges = Partial<
     | 'pools'
     | 'providers'
     | 'providerPaths'
+    | 'listen'
     | 'fuel'
     | 'memoryPages'
     | 'tableEntries'

@@ -22,7 +22,8 @@ export async function hostInForeground(
   const style = { json, debug: false, stream: err };
   const job = await hostJob(order, {
     inheritStdio: true,
-    onStarted: ({ receipt }) => {
+    onStarted: ({ receipt, listening }) => {
+      tellListening(context, listening);
       // The full receipt comes with --dry-run; here one line, and only where a person looks.
       if (receipt !== null && err.isTTY && !json) err.write(`${describeReceipt(receipt)[0]}\n`);
     },
@@ -52,8 +53,17 @@ export async function hostInBackground(
   )) as { readonly started?: JobStarted; readonly failed?: ErrorObject };
   if (answer.failed !== undefined) throw errorFromObject(answer.failed);
   const started = answer.started as JobStarted;
-  if (json) printJson(context.out, started);
-  else context.out.write(`${started.job}\n`);
+  if (json) {
+    printJson(context.out, started);
+    return;
+  }
+  context.out.write(`${started.job}\n`);
+  tellListening(context, started.listening);
+}
+
+/** A line on stderr each, as the port may be one that nobody chose. */
+function tellListening({ err }: CommandContext, listening: readonly string[]): void {
+  for (const address of listening) err.write(`stasis: listening on ${address}\n`);
 }
 
 /** Endings that are not the guest's own deserve a sentence. */

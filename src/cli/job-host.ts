@@ -76,6 +76,8 @@ export interface JobStarted {
   readonly job: string;
   readonly id: string;
   readonly run: number;
+  /** Where the guest listens: `HOST:PORT`. */
+  readonly listening: readonly string[];
   readonly receipt: Receipt | null;
 }
 
@@ -157,7 +159,8 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       }),
       onStarted: () => {
         started = true;
-        hooks.onStarted({ job: job.name, id: job.id, run: hosted.run, receipt });
+        const { run, listening } = hosted;
+        hooks.onStarted({ job: job.name, id: job.id, run, listening, receipt });
       },
       onTrouble: hooks.onTrouble,
     });

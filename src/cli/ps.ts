@@ -6,6 +6,7 @@ import prettyMilliseconds from 'pretty-ms';
 import { wallClockNow } from '../cell/wall-clock.ts';
 import { visibleText } from '../fault/visible-text.ts';
 import { type JobState, type JobView, jobState, type RunRecord } from '../host/job-records.ts';
+import { showAddress } from '../host/listening-socket.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import { type CommandContext, printJson, withTable } from './command-context.ts';
 import { formatTable } from './terminal.ts';
@@ -52,6 +53,9 @@ function jobObject({ job, run }: JobView, state: JobState): Record<string, unkno
     restoredFrom: run.parent?.checkpoint ?? null,
     module: job.moduleDigest,
     modulePath: run.request.modulePath,
+    listening: (run.request.listen ?? []).map(({ host, port, lastPort }) =>
+      showAddress(host, lastPort ?? port),
+    ),
     args: run.request.args,
   };
 }

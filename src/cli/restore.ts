@@ -75,7 +75,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
 
 function readChanges(
   options: RestoreOptions,
-  { preopens, pools, providers, providerPaths }: GatheredOptions,
+  { preopens, pools, providers, providerPaths, listen }: GatheredOptions,
 ): RestoreChanges {
   const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
   return {
@@ -83,6 +83,7 @@ function readChanges(
     ...(pools.length === 0 ? {} : { pools }),
     ...(providers.length === 0 ? {} : { providers }),
     ...(providerPaths.length === 0 ? {} : { providerPaths }),
+    ...(listen.length === 0 ? {} : { listen }),
     ...(fuel === undefined ? {} : { fuel }),
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),

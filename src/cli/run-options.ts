@@ -12,9 +12,11 @@ import {
   isFilePolicy,
 } from '../handle/file-policy.ts';
 import type { CellPath } from '../host/cell-command.ts';
+import type { ListenRequest } from '../host/listening-socket.ts';
 import type { ProviderRequest } from '../host/provider-file.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { TriggerOrder } from './job-host.ts';
+import { readListen } from './listen-option.ts';
 import { readPool } from './pool-option.ts';
 import { readProvider, readProviderPath } from './provider-options.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
@@ -50,6 +52,7 @@ export interface GatheredOptions {
   readonly pools: PoolGrant[];
   readonly providers: ProviderRequest[];
   readonly providerPaths: CellPath[];
+  readonly listen: ListenRequest[];
   readonly triggers: TriggerOrder[];
 }
 
@@ -61,6 +64,7 @@ export function addSharedOptions(
   const pools: PoolGrant[] = [];
   const providers: ProviderRequest[] = [];
   const providerPaths: CellPath[] = [];
+  const listen: ListenRequest[] = [];
   const triggers: TriggerOrder[] = [];
   command
     .option('-d, --detach', 'run in the background and print the name of the job')
@@ -104,6 +108,13 @@ export function addSharedOptions(
       },
     )
     .option(
+      '--listen <host:port[=name]>',
+      'listen there for the guest, from its descriptor 3 on; port 0 is any that is free',
+      (text) => {
+        listen.push(readListen(text, listen));
+      },
+    )
+    .option(
       '--fuel <units>',
       'end the guest when it used so much in all its runs together',
       named('--fuel', parseFuel),
@@ -137,7 +148,7 @@ export function addSharedOptions(
     .addOption(new Option('--memory-digest').hideHelp())
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
-  return { preopens, pools, providers, providerPaths, triggers };
+  return { preopens, pools, providers, providerPaths, listen, triggers };
 }
 
 /** `parse`, with the option among the facts of its errors. */

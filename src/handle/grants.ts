@@ -10,6 +10,7 @@ import type { Clock } from '../resource/clock.ts';
 import type { GuestAccess, Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
+import type { Connections } from './connection.ts';
 import type { FilePolicy } from './file-policy.ts';
 import type { HandleTable } from './handle-table.ts';
 
@@ -71,8 +72,18 @@ export interface OutputSink {
   readonly isTerminal: boolean;
 }
 
+/** A socket that the host bound for the guest. */
+export interface ListenerGrant {
+  /** By which an image knows it; each once. */
+  readonly name: string;
+  /** Listens and does not block; it is the guest's to close. */
+  readonly hostFd: number;
+}
+
 export interface Grants {
   /** Handles from 3 on, in this order. */
+  readonly listeners?: readonly ListenerGrant[];
+  /** Handles behind the listeners', in this order. */
   readonly preopens: readonly PreopenGrant[];
   readonly stdin: StdinSource;
   readonly stdout: OutputSink;
@@ -97,6 +108,7 @@ export interface CapturedResources {
 /** Everything outside a guest that the guest points to. */
 export interface GuestResources {
   readonly handles: HandleTable;
+  readonly connections: Connections;
   readonly clock: Clock;
   readonly random: RandomSource;
   /** What the granted providers offer to the guest. */

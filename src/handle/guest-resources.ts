@@ -19,17 +19,19 @@ import type { ImageProvider } from '../image/image.ts';
 import { createGuestClock } from '../resource/clock.ts';
 import { type ProvidedImports, ProviderRegistry } from '../resource/registry.ts';
 import { openAnchor } from './anchor.ts';
+import { Connections } from './connection.ts';
 import { createFilesProvider } from './files-provider.ts';
 import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
 import { type Holdings, releaseHandle } from './handle-state.ts';
 import { type Handle, HandleTable } from './handle-table.ts';
+import { closeListener, holdListener, openListeners } from './listener.ts';
 import { closePreopens, openPreopens, type Preopen, policyOf } from './preopens.ts';
 import { Rollback } from './rollback.ts';
 import { undoChainIn } from './undo-chain.ts';
 import { UnnamedFiles } from './unnamed-files.ts';
 
-/** For a new guest: 0 to 2 are its streams, the granted directories follow. Throws HostError. */
+/** For a new guest: 0 to 2 are its streams, listeners and directories follow. Throws HostError. */
 export function createGuestResources(grants: Grants): GuestResources {
   const parts = assemble(grants);
   try {
@@ -80,7 +82,17 @@ function assemble(grants: Grants): Parts {
   const rollback = rollbackOf(grants);
   const preopens = openPreopens(grants.preopens, rollback);
   const unnamed = new UnnamedFiles(keeping?.directory ?? null, keeping?.carryBytesMax ?? 0);
-  const holdings: Holdings = { preopens, unnamed, stdin, stdout, stderr };
+  const listeners = openListeners(grants.listeners ?? []);
+  const connections = new Connections();
+  const holdings: Holdings = {
+    preopens,
+    unnamed,
+    stdin,
+    stdout,
+    stderr,
+    listeners,
+    connections,
+  };
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);
@@ -97,6 +109,7 @@ function assemble(grants: Grants): Parts {
   let isOpen = true;
   const resources: GuestResources = {
     handles,
+    connections,
     clock,
     random,
     imports,
@@ -121,6 +134,8 @@ function assemble(grants: Grants): Parts {
       for (const [, handle] of handles.entries()) releaseHandle(handle);
       handles.clear();
       closePreopens(holdings.preopens);
+      connections.closeAll();
+      for (const listener of listeners) closeListener(listener);
       return failure;
     },
   };
@@ -143,7 +158,7 @@ function insertFirst(handles: HandleTable, make: () => Handle): void {
   if (handles.isFull) {
     throw new HostError(
       'ERR_USAGE',
-      `More directories are granted than a guest can hold open: ${handles.handlesMax} handles.`,
+      `More is granted than a guest can hold open: ${handles.handlesMax} handles.`,
       { facts: { handlesMax: handles.handlesMax } },
     );
   }
@@ -152,7 +167,7 @@ function insertFirst(handles: HandleTable, make: () => Handle): void {
 
 /** In order of their numbers; made one by one, so that a failure leaves none behind. */
 function firstHandles(holdings: Holdings): readonly (() => Handle)[] {
-  const { stdin, stdout, stderr, preopens } = holdings;
+  const { stdin, stdout, stderr, listeners, preopens } = holdings;
   const output = {
     kind: 'output',
     flags: 0,
@@ -171,6 +186,7 @@ function firstHandles(holdings: Holdings): readonly (() => Handle)[] {
     }),
     () => ({ ...output, stream: 'stdout', sink: stdout }),
     () => ({ ...output, stream: 'stderr', sink: stderr }),
+    ...listeners.map((listener) => () => holdListener(listener)),
     ...preopens.map((preopen) => () => preopenedHandle(preopen)),
   ];
 }

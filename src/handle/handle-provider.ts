@@ -11,6 +11,7 @@ import {
   releaseHandle,
 } from './handle-state.ts';
 import type { HandleTable } from './handle-table.ts';
+import { closeListener } from './listener.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
 
 export const HANDLES_KIND = 'handles';
@@ -52,6 +53,8 @@ export function rebuildHandles(
       const inserted = table.insertAt(state.fd, rebuildHandle(state, holdings, reason));
       assert(inserted, 'the shape of handle states leaves no number twice');
     }
+    // The guest had closed it: nobody is to be kept waiting at its address.
+    for (const listener of holdings.listeners) if (!listener.isHeld) closeListener(listener);
   } catch (failure) {
     for (const [, handle] of table.entries()) releaseHandle(handle);
     table.clear();

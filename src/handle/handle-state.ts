@@ -17,12 +17,16 @@ import {
   variantOf,
 } from '../cbor/shape.ts';
 import type { Reason } from '../resource/provider.ts';
+import { captureConnection, connectionShape, rebuildConnection } from './connection.state.ts';
+import type { Connections } from './connection.ts';
 import { captureDirectory, directoryShape, rebuildDirectory } from './directory.state.ts';
 import { closeDirectory } from './directory.ts';
 import { captureFile, fileShape, rebuildFile } from './file.state.ts';
 import { closeFile } from './file.ts';
 import type { OutputSink, StdinSource } from './grants.ts';
 import type { Handle } from './handle-table.ts';
+import { captureListener, listenerShape, rebuildListener } from './listener.state.ts';
+import type { Listener } from './listener.ts';
 import { captureOutput, outputShape, rebuildOutput } from './output.state.ts';
 import type { Preopen } from './preopens.ts';
 import { captureStdin, rebuildStdin, stdinShape } from './stdin.state.ts';
@@ -36,6 +40,8 @@ const entryShape = variantOf('kind', {
   directory: mapOf({ fd, kind: oneOf('directory'), version: oneOf(2), state: directoryShape }),
   stdin: mapOf({ fd, kind: oneOf('stdin'), version, state: stdinShape }),
   output: mapOf({ fd, kind: oneOf('output'), version, state: outputShape }),
+  listener: mapOf({ fd, kind: oneOf('listener'), version, state: listenerShape }),
+  connection: mapOf({ fd, kind: oneOf('connection'), version, state: connectionShape }),
 });
 
 export type HandleState = ShapeOf<typeof entryShape>;
@@ -67,13 +73,21 @@ export function captureHandle(fd: number, handle: Handle, unnamed: UnnamedFiles)
       return { fd, kind: 'stdin', version: 1, state: captureStdin(handle) };
     case 'output':
       return { fd, kind: 'output', version: 1, state: captureOutput(handle) };
+    case 'listener':
+      return { fd, kind: 'listener', version: 1, state: captureListener(handle) };
+    case 'connection':
+      return { fd, kind: 'connection', version: 1, state: captureConnection(handle) };
   }
 }
 
-/** Lets go of what the handle stands for. Never throws. */
+/**
+ * Lets go of what the handle stands for, as far as it can be taken hold of again. Never throws. Sockets
+ * stay: they are closed with the process, or by the guest.
+ */
 export function releaseHandle(handle: Handle): void {
   if (handle.kind === 'file') closeFile(handle);
   else if (handle.kind === 'directory') closeDirectory(handle);
+  else if (handle.kind === 'listener') handle.listener.isHeld = false;
 }
 
 export interface Holdings {
@@ -82,6 +96,8 @@ export interface Holdings {
   readonly stdin: StdinSource;
   readonly stdout: OutputSink;
   readonly stderr: OutputSink;
+  readonly listeners: readonly Listener[];
+  readonly connections: Connections;
 }
 
 /** Takes hold again below today's grants. Throws HostError ERR_RESOURCE_CHANGED or _NOT_GRANTED. */
@@ -95,5 +111,9 @@ export function rebuildHandle(entry: HandleState, holdings: Holdings, reason: Re
       return rebuildStdin(entry.state, holdings.stdin, reason);
     case 'output':
       return rebuildOutput(entry.state, holdings);
+    case 'listener':
+      return rebuildListener(entry.state, holdings.listeners);
+    case 'connection':
+      return rebuildConnection(entry.state, holdings.connections, reason);
   }
 }

@@ -6,12 +6,20 @@
  * 2. Never more than `handlesMax` handles are open, and every number lies below it.
  * 3. A handle stands in one slot: numbers are moved, never duplicated.
  */
+import type { ConnectionHandle } from './connection.ts';
 import type { DirectoryHandle } from './directory.ts';
 import type { FileHandle } from './file.ts';
+import type { ListenerHandle } from './listener.ts';
 import type { OutputHandle } from './output.ts';
 import type { StdinHandle } from './stdin.ts';
 
-export type Handle = FileHandle | DirectoryHandle | StdinHandle | OutputHandle;
+export type Handle =
+  | FileHandle
+  | DirectoryHandle
+  | StdinHandle
+  | OutputHandle
+  | ListenerHandle
+  | ConnectionHandle;
 
 export const HANDLES_MAX_DEFAULT = 1024;
 

@@ -23,6 +23,17 @@ const HOST_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(constants.errno).map(([name, number]) => [number, name]),
 );
 
+/** Without Node's warning that FFI may change: it is for whoever chose it, and a user did not. */
+function quietly<T>(work: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = () => undefined;
+  try {
+    return work();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
 /** Null where there is no FFI; `check` says whether Node understood the signatures as meant. */
 export function openNativeLibrary<S extends Signatures>(
   signatures: S,
@@ -30,10 +41,10 @@ export function openNativeLibrary<S extends Signatures>(
 ): NativeLibrary<S> | null {
   if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null;
   try {
-    const ffi = process.getBuiltinModule('node:ffi');
+    const ffi = quietly(() => process.getBuiltinModule('node:ffi'));
     const all = { ...signatures, __errno_location: ERRNO_LOCATION };
-    const functions = ffi.dlopen(null, all as Parameters<typeof ffi.dlopen>[1])
-      .functions as unknown as NativeLibrary<S>['functions'] & {
+    const opened = quietly(() => ffi.dlopen(null, all as Parameters<typeof ffi.dlopen>[1]));
+    const functions = opened.functions as unknown as NativeLibrary<S>['functions'] & {
       readonly __errno_location: () => bigint;
     };
     const library: NativeLibrary<S> = {

@@ -12,6 +12,9 @@ import type { GuestStreams } from '../cell/protocol.ts';
 /** Descriptors of a cell behind those for control and log, in this order. */
 export const STREAM_FDS = [5, 6, 7] as const;
 
+/** The sockets that it listens at follow. */
+export const FIRST_LISTENER_FD = 8;
+
 export interface OpenedStreams {
   /** This process's descriptors that become STREAM_FDS; null where the cell's 0, 1 or 2 will do. */
   readonly hostFds: readonly (number | null)[];

@@ -31,10 +31,16 @@ import {
   controlPath,
   serveControl,
 } from './control-socket.ts';
-import { openGuestStreams } from './guest-streams.ts';
+import { FIRST_LISTENER_FD, openGuestStreams } from './guest-streams.ts';
 import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
 import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
+import {
+  type BoundSocket,
+  bindSockets,
+  closeSockets,
+  type ListenRequest,
+} from './listening-socket.ts';
 import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
 import type { Places } from './places.ts';
@@ -90,6 +96,8 @@ export interface SealPlace {
 
 export interface HostedRun {
   readonly run: number;
+  /** Where the guest listens: `HOST:PORT`. */
+  readonly listening: readonly string[];
   readonly ended: Promise<HostedEnd>;
   kill(signal: string): void;
 }
@@ -102,7 +110,7 @@ export interface HostedEnd {
 
 /**
  * Starts a run. Throws ERR_JOB_EXISTS, ERR_JOB_RUNNING, ERR_NO_SUCH_DIRECTORY, ERR_DISK_FULL, ERR_IO,
- * ERR_CELL_LOST, ERR_POOL_UNUSABLE. What goes wrong inside the cell is an ending, not an error.
+ * ERR_CELL_LOST, ERR_POOL_UNUSABLE, ERR_CANNOT_LISTEN. What goes wrong inside the cell is an ending, not an error.
  */
 export async function hostRun(tools: HostTools, options: HostRunOptions): Promise<HostedRun> {
   const { places, table, now } = tools;
@@ -110,13 +118,25 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const directories = grantedDirectories(request, restore);
   checkDirectories(directories);
   for (const grant of request.pools ?? []) checkPoolGrant(grant);
-  const run = enter(tools, options);
+  const sockets = await bindSockets(socketsOf(request));
+  const streams = openGuestStreams(options.inheritStdio);
+  /** To be called when the cell has its own descriptors, or there is none. */
+  const letGo = (): void => {
+    streams.close();
+    closeSockets(sockets);
+  };
+  let run: number;
+  try {
+    run = enter(tools, options, sockets);
+  } catch (error) {
+    letGo();
+    throw error;
+  }
   let guest: GuestRun | null = null;
   let recorded: Promise<HostedEnd> | null = null;
   let control: ControlServer | null = null;
   let logFd: number | null = null;
   let checkpoints = 0;
-  const streams = openGuestStreams(options.inheritStdio);
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
@@ -153,12 +173,17 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
     guest = await superviseGuest({
-      ...cellWork(tools, options, directories, logFd, streams.streams),
+      ...cellWork(tools, options, {
+        preopens: directories,
+        logFd,
+        streams: streams.streams,
+        sockets,
+      }),
       program: programFor(tools.program, request.wasi),
       paths: [...providerDirectories(options.providers), ...(request.providerPaths ?? [])],
       logFd,
       inheritStdio: options.inheritStdio,
-      furtherFds: streams.hostFds,
+      furtherFds: [...streams.hostFds, ...sockets.map(({ hostFd }) => hostFd)],
       timeoutMs: request.timeoutMs,
       checkpointEveryMs: request.checkpointEveryMs,
       seal: async (image) => {
@@ -185,7 +210,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     await conclude({ ending, fuel: null, calls: null, memoryDigest: null }, false);
     throw error;
   } finally {
-    streams.close();
+    letGo();
   }
   const { path } = control;
   const cell = identifyProcess(guest.cellPid);
@@ -194,7 +219,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     await conclude(outcome, !options.inheritStdio);
     return { outcome, checkpoints };
   });
-  return { run, kill: guest.kill, ended: recorded };
+  const listening = sockets.map(({ address }) => address);
+  return { run, listening, kill: guest.kill, ended: recorded };
 }
 
 function internalFailure(cause: unknown): HostError {
@@ -202,7 +228,13 @@ function internalFailure(cause: unknown): HostError {
 }
 
 /** Writes the run's row; the job's too when it is new. */
-function enter({ table, now }: HostTools, { job, request, restore }: HostRunOptions): number {
+function enter(
+  { table, now }: HostTools,
+  { job, request: asked, restore }: HostRunOptions,
+  sockets: readonly BoundSocket[],
+): number {
+  const listen = sockets.map(({ request, port }) => ({ ...request, lastPort: port }));
+  const request = { ...asked, listen };
   const host = identifyProcess(process.pid);
   const startedAt = now().toISOString();
   if (restore !== null) {
@@ -212,12 +244,25 @@ function enter({ table, now }: HostTools, { job, request, restore }: HostRunOpti
   return 1;
 }
 
+/** What a cell has from the start. */
+interface CellHoldings {
+  readonly preopens: readonly Preopen[];
+  readonly logFd: number | null;
+  readonly streams: GuestStreams;
+  readonly sockets: readonly BoundSocket[];
+}
+
+function socketsOf({ listen = [], wasi }: RunRequest): readonly ListenRequest[] {
+  if (listen.length === 0 || wasi === 'stasis') return listen;
+  throw new HostError('ERR_CANNOT_LISTEN', `The WASI layer ${wasi} has no sockets.`, {
+    hint: 'leave --listen or --wasi out',
+  });
+}
+
 function cellWork(
   { places, instrumenter, now }: HostTools,
   options: HostRunOptions,
-  preopens: readonly Preopen[],
-  logFd: number | null,
-  streams: GuestStreams,
+  { preopens, logFd, streams, sockets }: CellHoldings,
 ): { start: StartMessage; attachments: Uint8Array[] } {
   const { job, request, module, providers, restore } = options;
   const { triggers, digestMemory } = options;
@@ -248,6 +293,10 @@ function cellWork(
       digestMemory,
       logFd: logFd === null ? null : LOG_FD,
       streams,
+      listeners: sockets.map(({ request: { name } }, index) => ({
+        name,
+        hostFd: FIRST_LISTENER_FD + index,
+      })),
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Preopen } from '../cell/protocol.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 import type { CellPath } from './cell-command.ts';
+import type { ListenRequest } from './listening-socket.ts';
 import type { ProviderRequest } from './provider-file.ts';
 
 export const CARRY_BYTES_DEFAULT = 64 * 1024 * 1024;
@@ -26,6 +27,8 @@ export interface RunRequest {
   readonly providers?: readonly ProviderRequest[];
   /** What the providers may read and write, beside the directories that their files lie in. */
   readonly providerPaths?: readonly CellPath[];
+  /** Absent in requests of jobs that are older than sockets. */
+  readonly listen?: readonly ListenRequest[];
   /** Decimal, since JSON has no integers of 64 bits; null for no limit. */
   readonly fuel: string | null;
   readonly memoryPages: number;

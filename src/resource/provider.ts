@@ -17,7 +17,7 @@
  * Invariants:
  * 1. `prepare` changes nothing that `abort` can't undo: after an abort the guest goes on as before.
  *    `abort` also follows a `prepare` that failed or ran out of time.
- * 2. `commit` follows only when every `prepare` succeeded. It lets go: files closed, connections ended.
+ * 2. `commit` follows only when every `prepare` succeeded. It lets go: files closed, mappings undone.
  * 3. `rebuild` trusts nothing in `state`: it may have been written by an enemy, and it grants nothing.
  * 4. `rebuild` sees only a state that its `shape` accepted, and of its own `version`.
  * 5. A function among `imports` answers a guest's wrong arguments with a value, such as an errno. What it

@@ -8,7 +8,9 @@
  */
 import type { GuestMemory } from '../abi/guest-memory.ts';
 import type { CborValue } from '../cbor/cbor.ts';
+import type { Connections } from '../handle/connection.ts';
 import type { HandleTable } from '../handle/handle-table.ts';
+import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import type { Clock } from '../resource/clock.ts';
 import type { Pause } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
@@ -20,6 +22,9 @@ export interface WasiEnvironment {
   /** `K=V` each, without their final NUL. */
   readonly env: readonly Uint8Array[];
   readonly handles: HandleTable;
+  readonly connections: Connections;
+  /** Null: there are no sockets, and streams can't be looked at before they are used. */
+  readonly native: NativeDescriptors | null;
   /** The guest's clock: see `resource/clock.ts`. */
   readonly clock: Clock;
   readonly random: RandomSource;

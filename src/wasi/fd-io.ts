@@ -11,6 +11,7 @@ import type { WasiEnvironment } from './environment.ts';
 import { readAt, writeAt, writeAtOf } from './file-transfer.ts';
 import { heldFile } from './held.ts';
 import { createRanges, readRanges } from './iovec.ts';
+import { PLAIN, receive, send } from './socket-transfer.ts';
 import { readFromStdin, writeToOutput } from './stream-transfer.ts';
 
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
@@ -53,8 +54,8 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
 
   return {
     /**
-     * `fd_read`: bytes from where the handle stands, which moves on. Waits on stdin until there are
-     * some, unless NONBLOCK is set. 0 bytes are the end.
+     * `fd_read`: bytes from where the handle stands, which moves on. Waits on stdin and connections until
+     * there are some, unless NONBLOCK is set. 0 bytes are the end.
      *
      * Writes into the `count` iovecs at `iovecs`, in order, and the bytes read, u32, at `size`.
      *
@@ -62,6 +63,7 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
      * - INVAL: more than 1024 iovecs, or 4 GiB or more in all.
      * - FAULT: the iovecs, a buffer or `size` isn't within memory; nothing was read.
      * - AGAIN: nothing there yet, and NONBLOCK is set.
+     * - CONNRESET: the other side of a connection broke off, or the guest was restored since.
      * - IO: the host failed to read.
      *
      * Source: WASI snapshot preview1, `fd_read`; compare readv(2).
@@ -72,8 +74,11 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       const errno = prepare(iovecs, count, size);
       if (errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'file') return finish(readFile(handle), size);
-      if (handle.kind !== 'stdin') return ERRNO.BADF;
-      const read = readFromStdin(environment, handle, ranges);
+      if (handle.kind !== 'stdin' && handle.kind !== 'connection') return ERRNO.BADF;
+      const read =
+        handle.kind === 'stdin'
+          ? readFromStdin(environment, handle, ranges)
+          : receive(environment, handle, ranges, PLAIN);
       return read === 'interrupted' ? INTERRUPTED : finish(read, size);
     },
 
@@ -109,6 +114,7 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
      * - BADF: `fd` is not open, or not for writing, or a directory.
      * - INVAL: more than 1024 ciovecs, or 4 GiB or more in all.
      * - FAULT: the ciovecs, a buffer or `size` isn't within memory; nothing was written.
+     * - AGAIN, PIPE, CONNRESET: as `sock_send`, which this is on a connection.
      * - FBIG, NOSPC, DQUOT, IO: the host can't.
      *
      * Source: WASI snapshot preview1, `fd_write`; compare writev(2).
@@ -119,8 +125,11 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       const errno = prepare(iovecs, count, size);
       if (errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'file') return finish(writeFile(handle), size);
-      if (handle.kind !== 'output') return ERRNO.BADF;
-      const written = writeToOutput(environment, handle, ranges);
+      if (handle.kind !== 'output' && handle.kind !== 'connection') return ERRNO.BADF;
+      const written =
+        handle.kind === 'output'
+          ? writeToOutput(environment, handle, ranges)
+          : send(environment, handle, ranges);
       return written === 'interrupted' ? INTERRUPTED : finish(written, size);
     },
 

@@ -1,7 +1,13 @@
 /** What a handle is, and changing that: flags, rights, size, times; and the names of granted directories. */
 import { type BigIntStats, closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
-import { FDFLAGS, FDFLAGS_ALL, FILETYPE, PREOPENTYPE_DIR } from '../abi/flags.ts';
+import {
+  FDFLAGS,
+  FDFLAGS_ALL,
+  FILETYPE,
+  PREOPENTYPE_DIR,
+  PREOPENTYPE_OTHER,
+} from '../abi/flags.ts';
 import { type Filestat, SIZE, writeFdstat } from '../abi/layout.ts';
 import { RIGHT, rightsOf } from '../abi/rights.ts';
 import type { Snapshot } from '../abi/snapshot.ts';
@@ -160,9 +166,10 @@ export function fdStatCalls(
     },
 
     /**
-     * `fd_prestat_get`: what kind of thing a guest was started with; directories are all there is.
+     * `fd_prestat_get`: what kind of thing a guest was started with.
      *
-     * Writes a prestat, 8 bytes, at `result`: tag 0, and the bytes of the directory's name, u32.
+     * Writes a prestat, 8 bytes, at `result`. For a directory: tag 0, and the bytes of its name, u32. For
+     * a listener: tag 1, and 0; see `PREOPENTYPE_OTHER`.
      *
      * - BADF: `fd` is not open, or the guest was not started with it.
      * - FAULT: `result` + 8 lies past the end of memory.
@@ -171,10 +178,12 @@ export function fdStatCalls(
      */
     fd_prestat_get: (fd: number, result: number) => {
       const name = preopenName(handles, fd);
-      if (name === null) return ERRNO.BADF;
+      const isListener = handles.get(fd)?.kind === 'listener';
+      if (name === null && !isListener) return ERRNO.BADF;
       if (!memory.holds(result, SIZE.PRESTAT)) return ERRNO.FAULT;
-      memory.view.setUint32(result >>> 0, PREOPENTYPE_DIR, true);
-      memory.view.setUint32((result >>> 0) + 4, name.length, true);
+      const tag = isListener ? PREOPENTYPE_OTHER : PREOPENTYPE_DIR;
+      memory.view.setUint32(result >>> 0, tag, true);
+      memory.view.setUint32((result >>> 0) + 4, name?.length ?? 0, true);
       return ERRNO.SUCCESS;
     },
 
@@ -221,6 +230,7 @@ function filestatOfHandle(handle: Handle): Filestat {
 function filetypeOfHandle(handle: Handle): number {
   if (handle.kind === 'file') return FILETYPE.REGULAR_FILE;
   if (handle.kind === 'directory') return FILETYPE.DIRECTORY;
+  if (handle.kind === 'listener' || handle.kind === 'connection') return FILETYPE.SOCKET_STREAM;
   const { isTerminal } = handle.kind === 'stdin' ? handle.source : handle.sink;
   return isTerminal ? FILETYPE.CHARACTER_DEVICE : FILETYPE.UNKNOWN;
 }

@@ -7,6 +7,7 @@ import { anchorOf, closeDirectory } from '../handle/directory.ts';
 import { syncDirectory, syncFile } from '../handle/durability.ts';
 import { closeFile } from '../handle/file.ts';
 import type { Handle } from '../handle/handle-table.ts';
+import { closeListener } from '../handle/listener.ts';
 import { nativeCalls } from '../handle/native-calls.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -14,20 +15,22 @@ import { heldFile } from './held.ts';
 
 const SIZE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
-export function fdCalls({ handles }: WasiEnvironment): Calls {
+export function fdCalls({ handles, connections }: WasiEnvironment): Calls {
   const letGo = (handle: Handle): number => {
     if (handle.kind === 'file') {
       handle.preopen.rollback?.noteClosed(handle);
       return closeFile(handle);
     }
     if (handle.kind === 'directory') closeDirectory(handle);
+    else if (handle.kind === 'listener') closeListener(handle.listener);
+    else if (handle.kind === 'connection') connections.close(handle.serial);
     return ERRNO.SUCCESS;
   };
 
   const sync = (fd: number, right: number, dataOnly: boolean): number => {
     const handle = handles.get(fd);
     if (handle === undefined) return ERRNO.BADF;
-    if (handle.kind === 'stdin' || handle.kind === 'output') return ERRNO.INVAL;
+    if (handle.kind !== 'file' && handle.kind !== 'directory') return ERRNO.INVAL;
     // To sync all is more than to sync the data: either right will do for the latter.
     const rights = dataOnly ? right | RIGHT.FD_SYNC : right;
     if ((handle.rights & rights) === 0) return ERRNO.NOTCAPABLE;

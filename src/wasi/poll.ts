@@ -11,8 +11,9 @@ import { SIZE, writeEvent } from '../abi/layout.ts';
 import { RIGHT } from '../abi/rights.ts';
 import type { Snapshot } from '../abi/snapshot.ts';
 import type { Handle } from '../handle/handle-table.ts';
+import type { NativeDescriptors, Readiness } from '../handle/native-descriptors.ts';
 import { fillStdin } from '../handle/stdin.ts';
-import { INTERRUPTED } from '../resource/pause.ts';
+import { type AwaitedDescriptor, INTERRUPTED } from '../resource/pause.ts';
 import type { Calls } from './calls.ts';
 import { timeOn } from './clock.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -35,14 +36,23 @@ interface Outlook {
   /** On the guest's monotonic clock; null: not by itself. */
   readonly untilNs: bigint | null;
   readonly onStdin: boolean;
+  /** What makes it happen by getting ready; null: nothing. */
+  readonly awaited: AwaitedDescriptor | null;
 }
 
-const NOTHING = { error: ERRNO.SUCCESS, nbytes: 0n, flags: 0, untilNs: null, onStdin: false };
+const NOTHING = {
+  error: ERRNO.SUCCESS,
+  nbytes: 0n,
+  flags: 0,
+  untilNs: null,
+  onStdin: false,
+  awaited: null,
+};
 const HAPPENED: Outlook = { ...NOTHING, happened: true };
 const WAITING: Outlook = { ...NOTHING, happened: false };
 
 export function pollCalls(environment: WasiEnvironment, { subscription }: Snapshot): Calls {
-  const { memory, handles, clock, pause } = environment;
+  const { memory, handles, clock, pause, native } = environment;
 
   const lookAtClock = (view: DataView, at: number, startNs: bigint): Outlook => {
     const id = view.getUint32(at + subscription.clockId, true);
@@ -61,7 +71,7 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
     return { ...WAITING, untilNs: untilNs < DEADLINE_NS_MAX ? untilNs : null };
   };
 
-  const lookAtHandle = (fd: number, type: number): Outlook => {
+  const lookAtHandle = (fd: number, type: number, ready: ReadinessOf): Outlook => {
     const handle = handles.get(fd);
     if (handle === undefined || handle.kind === 'directory') {
       return { ...HAPPENED, error: ERRNO.BADF };
@@ -69,7 +79,30 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
     if ((handle.rights & RIGHT.POLL_FD_READWRITE) === 0) {
       return { ...HAPPENED, error: ERRNO.NOTCAPABLE };
     }
-    return type === EVENTTYPE.FD_READ ? lookAtRead(handle) : lookAtWrite(handle);
+    if (handle.kind === 'connection' && handle.hostFd < 0) {
+      return { ...HAPPENED, flags: EVENTRWFLAGS.HANGUP };
+    }
+    const hostFd = pollableFd(handle);
+    if (hostFd === null || native === null) {
+      return type === EVENTTYPE.FD_READ ? lookAtRead(handle) : lookAtWrite(handle);
+    }
+    return lookAtDescriptor(native, handle, type, { hostFd, state: ready(hostFd) });
+  };
+
+  /** How the descriptors among all subscriptions stand, asked for at once. */
+  const lookAround = (subscriptions: DataView, count: number): ReadinessOf => {
+    const hostFds = new Set<number>();
+    for (let at = 0; native !== null && at < count * subscription.bytes; at += subscription.bytes) {
+      if (subscriptions.getUint8(at + 8) === EVENTTYPE.CLOCK) continue;
+      const handle = handles.get(subscriptions.getUint32(at + 16, true));
+      const hostFd = handle === undefined ? null : pollableFd(handle);
+      if (hostFd !== null) hostFds.add(hostFd);
+    }
+    if (native === null || hostFds.size === 0) return () => NOT_READY;
+    const awaited = [...hostFds].map((hostFd) => ({ hostFd, read: true, write: true }));
+    const states = native.poll(awaited, 0n);
+    const found = new Map(awaited.map(({ hostFd }, index) => [hostFd, states[index]!]));
+    return (hostFd) => found.get(hostFd) ?? NOT_READY;
   };
 
   /** Looks at all subscriptions and writes the events that have happened; how many, or what to wait for. */
@@ -77,13 +110,15 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
     let events = 0;
     let untilNs: bigint | null = null;
     let onStdin = false;
+    const ready = lookAround(subscriptions, count);
+    const awaited = new Map<number, AwaitedDescriptor>();
     for (let index = 0; index < count; index++) {
       const at = index * subscription.bytes;
       const type = subscriptions.getUint8(at + 8);
       const outlook =
         type === EVENTTYPE.CLOCK
           ? lookAtClock(subscriptions, at, startNs)
-          : lookAtHandle(subscriptions.getUint32(at + 16, true), type);
+          : lookAtHandle(subscriptions.getUint32(at + 16, true), type, ready);
       if (outlook.happened) {
         const userdata = subscriptions.getBigUint64(at, true);
         const { error, nbytes, flags } = outlook;
@@ -92,18 +127,20 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
         events += 1;
       }
       onStdin ||= outlook.onStdin;
+      if (outlook.awaited !== null) joinAwaited(awaited, outlook.awaited);
       if (outlook.untilNs !== null && (untilNs === null || outlook.untilNs < untilNs)) {
         untilNs = outlook.untilNs;
       }
     }
-    return { events, untilNs, onStdin };
+    return { events, untilNs, on: { stdin: onStdin, descriptors: [...awaited.values()] } };
   };
 
   return {
     /**
      * `poll_oneoff`: waits until at least one of `count` subscriptions has happened.
      *
-     * A file is always ready; stdin is when there are bytes or its end. What is wrong with one
+     * A file is always ready; stdin is when there are bytes or its end; output and connections for writing
+     * when they have room; a listener for reading when there is a connection to accept. What is wrong with one
      * subscription (BADF, INVAL, NOTCAPABLE, NOTSUP) is an event of it. A deadline on the wall clock is
      * kept also when that clock is set while waiting, if late.
      *
@@ -134,12 +171,12 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
       const startNs = startedAt(environment);
       environment.progress = null;
       for (;;) {
-        const { events, untilNs, onStdin } = look(copy, total, out >>> 0, startNs);
+        const { events, untilNs, on } = look(copy, total, out >>> 0, startNs);
         if (events > 0) {
           memory.view.setUint32(result >>> 0, events, true);
           return ERRNO.SUCCESS;
         }
-        if (pause.wait(untilNs, { stdin: onStdin }) === 'interrupted') {
+        if (pause.wait(untilNs, on) === 'interrupted') {
           environment.progress = startNs;
           return INTERRUPTED;
         }
@@ -155,12 +192,50 @@ function startedAt({ progress, clock }: WasiEnvironment): bigint {
   return typeof before === 'bigint' && before >= 0n && before < now ? before : now;
 }
 
+type ReadinessOf = (hostFd: number) => Readiness;
+
+const NOT_READY: Readiness = { read: false, write: false, hangup: false };
+
+/** What the system can say of; null: nothing, or not this way. */
+function pollableFd(handle: Handle): number | null {
+  if (handle.kind === 'output') return handle.sink.hostFd;
+  if (handle.kind === 'listener') return handle.listener.hostFd;
+  return handle.kind === 'connection' && handle.hostFd >= 0 ? handle.hostFd : null;
+}
+
+/** Waits for both ways at once where a guest subscribed to both. */
+function joinAwaited(all: Map<number, AwaitedDescriptor>, one: AwaitedDescriptor): void {
+  const { hostFd, read, write } = all.get(one.hostFd) ?? one;
+  all.set(hostFd, { hostFd, read: read || one.read, write: write || one.write });
+}
+
+function lookAtDescriptor(
+  native: NativeDescriptors,
+  { kind }: Handle,
+  type: number,
+  { hostFd, state }: { readonly hostFd: number; readonly state: Readiness },
+): Outlook {
+  const reads = type === EVENTTYPE.FD_READ;
+  if (kind === (reads ? 'output' : 'listener')) return { ...HAPPENED, error: ERRNO.BADF };
+  if (!(reads ? state.read : state.write)) {
+    return { ...WAITING, awaited: { hostFd, read: reads, write: !reads } };
+  }
+  if (!reads) {
+    return { ...HAPPENED, nbytes: WRITABLE_BYTES, flags: state.hangup ? EVENTRWFLAGS.HANGUP : 0 };
+  }
+  if (kind === 'listener') return { ...HAPPENED, nbytes: 1n };
+  // The other side may have ended with bytes still to be read: those first.
+  const nbytes = BigInt(native.waitingBytes(hostFd));
+  return { ...HAPPENED, nbytes, flags: state.hangup && nbytes === 0n ? EVENTRWFLAGS.HANGUP : 0 };
+}
+
+/** Of what the system can't say it of. */
 function lookAtRead(handle: Exclude<Handle, { kind: 'directory' }>): Outlook {
-  if (handle.kind === 'output') return { ...HAPPENED, error: ERRNO.BADF };
   if (handle.kind === 'file') {
     const left = fstatSync(handle.hostFd).size - handle.offsetBytes;
     return { ...HAPPENED, nbytes: BigInt(Math.max(0, left)) };
   }
+  if (handle.kind !== 'stdin') return { ...HAPPENED, error: ERRNO.BADF };
   const state = fillStdin(handle);
   if (state === 'empty') return { ...WAITING, onStdin: true };
   if (state === 'failed') return { ...HAPPENED, error: ERRNO.IO };
@@ -169,6 +244,8 @@ function lookAtRead(handle: Exclude<Handle, { kind: 'directory' }>): Outlook {
 }
 
 function lookAtWrite(handle: Exclude<Handle, { kind: 'directory' }>): Outlook {
-  if (handle.kind === 'stdin') return { ...HAPPENED, error: ERRNO.BADF };
+  if (handle.kind === 'stdin' || handle.kind === 'listener') {
+    return { ...HAPPENED, error: ERRNO.BADF };
+  }
   return { ...HAPPENED, nbytes: WRITABLE_BYTES };
 }

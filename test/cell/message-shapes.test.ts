@@ -40,6 +40,7 @@ const fromHost: readonly HostMessage[] = [
     ],
     digestMemory: true,
     logFd: 4,
+    listeners: [],
     streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
   },
   { type: 'checkpoint', request: 3, stop: true },

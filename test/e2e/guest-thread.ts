@@ -35,6 +35,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     triggers: [],
     digestMemory: true,
     logFd: null,
+    listeners: [],
     streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
   };
 }

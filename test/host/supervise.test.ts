@@ -36,6 +36,7 @@ const start = (script: string): StartMessage => ({
   triggers: [],
   digestMemory: false,
   logFd: null,
+  listeners: [],
   streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
 });
 

@@ -32,6 +32,8 @@ async function run(text: string): Promise<unknown> {
     args: [],
     env: [],
     handles: resources.handles,
+    connections: resources.connections,
+    native: null,
     clock: resources.clock,
     random: resources.random,
     pause: { wait: () => 'timeout' },

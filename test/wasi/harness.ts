@@ -16,6 +16,7 @@ import type {
   StdinSource,
 } from '../../src/handle/grants.ts';
 import { createGuestResources, restoreGuestResources } from '../../src/handle/guest-resources.ts';
+import type { NativeDescriptors } from '../../src/handle/native-descriptors.ts';
 import type { Pause } from '../../src/resource/pause.ts';
 import type { Calls } from '../../src/wasi/calls.ts';
 import type { WasiEnvironment } from '../../src/wasi/environment.ts';
@@ -39,6 +40,7 @@ export interface Host {
   readonly stdin: (Uint8Array | 'end' | 'failed')[];
   stdinPosition: StdinPosition | null;
   readonly written: { stdout: string; stderr: string };
+  native: NativeDescriptors | null;
   /** What the next waits give; by default time passes until the deadline. */
   readonly waits: ((untilNs: bigint | null, onStdin: boolean) => ReturnType<Pause['wait']>)[];
   grants(overrides?: Partial<Grants>): Grants;
@@ -80,6 +82,7 @@ export function createHost(): Host {
     clock,
     stdin,
     stdinPosition: null,
+    native: null,
     written,
     waits: [],
     grants: (overrides = {}) => ({
@@ -138,6 +141,8 @@ export function guestOf(host: Host, resources: GuestResources, progress: CborVal
     args: ['prog', 'ü'].map((arg) => new TextEncoder().encode(arg)),
     env: ['A=1'].map((variable) => new TextEncoder().encode(variable)),
     handles: resources.handles,
+    connections: resources.connections,
+    native: host.native,
     clock: resources.clock,
     random: resources.random,
     pause: {

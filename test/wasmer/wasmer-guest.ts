@@ -49,6 +49,8 @@ export function startWasmer(
     args: [],
     env: [],
     handles: resources.handles,
+    connections: resources.connections,
+    native: null,
     clock: resources.clock,
     random: resources.random,
     pause: {
