@@ -1,7 +1,9 @@
 /**
  * The one place where time comes in. Everything else is handed these functions.
  */
-import { hrtime } from 'node:process';
+import process, { hrtime } from 'node:process';
+
+const NS_A_US = 1000n;
 
 /** Nanoseconds from the epoch to the zero of `hrtime`, taken once: steps of `hrtime` are finer. */
 const zeroNs = BigInt(Date.now()) * 1_000_000n - hrtime.bigint();
@@ -30,4 +32,10 @@ export function monotonicNs(): bigint {
 /** The same in milliseconds, with fractions; for what asks often. */
 export function monotonicMs(): number {
   return performance.now();
+}
+
+/** Nanoseconds of processor time that this thread used. */
+export function threadCpuNs(): bigint {
+  const { user, system } = process.threadCpuUsage();
+  return BigInt(user + system) * NS_A_US;
 }

@@ -14,9 +14,7 @@ import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
 import { viewSharedControl } from './shared-control.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
-import { monotonicMs, monotonicNs, wallClockNs } from './wall-clock.ts';
-
-const NS_A_US = 1000n;
+import { monotonicMs, monotonicNs, threadCpuNs, wallClockNs } from './wall-clock.ts';
 
 assert(parentPort !== null, 'the guest thread is a worker');
 const port = parentPort;
@@ -78,10 +76,7 @@ try {
       clock: {
         realtimeNs: wallClockNs,
         monotonicNs,
-        cpuNs: () => {
-          const { user, system } = process.threadCpuUsage();
-          return BigInt(user + system) * NS_A_US;
-        },
+        cpuNs: threadCpuNs,
         resolutionNs: 1n,
       },
       random: fillFresh,

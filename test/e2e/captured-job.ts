@@ -15,13 +15,7 @@ import { openState } from './open-state.ts';
 import type { Chance } from './random-source.ts';
 import type { ManyRestores, OneRestore } from './restore-many.ts';
 import { randomSafepoints, triggerOptions } from './safepoints.ts';
-import {
-  type CommandResult,
-  type ReportedRun,
-  ROOT,
-  reported,
-  type Stasis,
-} from './stasis-command.ts';
+import { type CommandResult, type ReportedRun, reported, type Stasis } from './stasis-command.ts';
 import { readStreams } from './streams.ts';
 
 /** A checkpoint, and where in its run it stands. */
@@ -191,7 +185,7 @@ export async function restoreMany(
   assert.equal(guest.lines, null);
   const order: ManyRestores = {
     home: stasis.home,
-    cellCommand: join(ROOT, 'dist', 'host', 'cell-command.js'),
+    cellCommand: join(stasis.program, 'dist', 'host', 'cell-command.js'),
     logFile: join(stasis.home, '..', `log-${guest.name}`),
     checkpoints: checkpoints.map(({ id, files }) => ({ id, files })),
   };

@@ -6,7 +6,7 @@ import { type GuestWorld, runGuest } from '../../src/cell/guest-run.ts';
 import type { CellMessage, EndedMessage, StartMessage } from '../../src/cell/protocol.ts';
 import { fillFresh } from '../../src/cell/randomness.ts';
 import { createSharedControl, viewSharedControl, WORD } from '../../src/cell/shared-control.ts';
-import { monotonicNs, wallClockNs } from '../../src/cell/wall-clock.ts';
+import { monotonicNs, threadCpuNs, wallClockNs } from '../../src/cell/wall-clock.ts';
 import { readProviderFiles } from '../../src/host/provider-file.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
 
@@ -66,7 +66,7 @@ function worldThat(report: (message: CellMessage) => void): GuestWorld {
   Atomics.store(shared.words, WORD.stdinState, STDIN_ENDED);
   return {
     shared,
-    clock: { realtimeNs: wallClockNs, monotonicNs, cpuNs: monotonicNs, resolutionNs: 1n },
+    clock: { realtimeNs: wallClockNs, monotonicNs, cpuNs: threadCpuNs, resolutionNs: 1n },
     random: fillFresh,
     nowMs: () => performance.now(),
     report,

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { JobReport } from '../../src/cli/job-host.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-export const COMMAND = join(ROOT, 'bin', 'stasis.mjs');
+export const COMMAND = commandOf(ROOT);
 
 export interface CommandResult {
   readonly status: number | null;
@@ -27,15 +27,23 @@ export interface CommandOptions {
 /** The command with `home` as its STASIS_HOME. */
 export interface Stasis {
   readonly home: string;
+  /** Directory of the built program. */
+  readonly program: string;
   (words: readonly string[], options?: CommandOptions): Promise<CommandResult>;
 }
 
-export function stasisIn(home: string): Stasis {
+function commandOf(program: string): string {
+  return join(program, 'bin', 'stasis.mjs');
+}
+
+/** The command of `program`, a directory with `bin` and `dist`. */
+export function stasisIn(home: string, program = ROOT): Stasis {
   assertBuilt();
+  const command = commandOf(program);
   const run = (words: readonly string[], options: CommandOptions = {}): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
       const { uid, talk } = options;
-      const child = spawn(process.execPath, [COMMAND, ...words], {
+      const child = spawn(process.execPath, [command, ...words], {
         env: { PATH: process.env['PATH'], STASIS_HOME: home },
         ...(uid === undefined ? {} : { uid, gid: uid }),
       });
@@ -52,7 +60,7 @@ export function stasisIn(home: string): Stasis {
       if (talk === undefined) child.stdin.end();
       else talk(child);
     });
-  return Object.assign(run, { home });
+  return Object.assign(run, { home, program });
 }
 
 /** What `--json` prints of a run that is over, taken off the end of stderr. */
