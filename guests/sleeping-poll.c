@@ -10,7 +10,7 @@
 
 #include "self-check.h"
 
-static uint64_t now_ns(void) {
+static CALL uint64_t now_ns(void) {
   struct timespec now;
   if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) differs("clock_gettime", (uint64_t)errno, 0);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
@@ -20,19 +20,19 @@ static struct timespec timespec_of(uint64_t ns) {
   return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 }
 
-static int sleep_nanosleep(uint64_t ns) {
+static CALL int sleep_nanosleep(uint64_t ns) {
   struct timespec ask = timespec_of(ns);
   return nanosleep(&ask, NULL);
 }
-static int sleep_relative(uint64_t ns) {
+static CALL int sleep_relative(uint64_t ns) {
   struct timespec ask = timespec_of(ns);
   return clock_nanosleep(CLOCK_MONOTONIC, 0, &ask, NULL);
 }
-static int sleep_until(uint64_t ns) {
+static CALL int sleep_until(uint64_t ns) {
   struct timespec ask = timespec_of(now_ns() + ns);
   return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ask, NULL);
 }
-static int sleep_poll(uint64_t ns) {
+static CALL int sleep_poll(uint64_t ns) {
   struct pollfd nothing = {.fd = -1};
   return poll(&nothing, 0, (int)(ns / 1000000));
 }
@@ -62,5 +62,6 @@ int main(int argc, char **argv) {
     }
   uint64_t total = now_ns() - start;
   if (total < asked) differs("ns slept in total", total, asked);
+  forget();
   return ok("sleeping-poll");
 }

@@ -89,6 +89,8 @@ export async function captureAnywhere(
   count: number,
 ): Promise<CapturedJob> {
   const report = ['--json', '--memory-digest'];
+  // Making a directory and finding it there are two things, and its memory tells which it was.
+  if (guest.usesFiles) await runCase({ stasis, guest }, []);
   const reference = await reported(runCase({ stasis, guest }, report));
   assert.deepEqual(reference.report.ending, { kind: 'exit', code: 0 }, 'an undisturbed run failed');
   const extent = {

@@ -17,8 +17,6 @@ export interface GuestCase {
   readonly lines: readonly string[] | null;
   /** Needs a directory at /data. */
   readonly usesFiles: boolean;
-  /** What a clock or a file system told it stays in its memory: two runs differ there. */
-  readonly readsHost: boolean;
   /** It draws random numbers, once: two runs are the same only from there on. */
   readonly drawsRandom: boolean;
   /** It prints what the host answered, `checkpointed` or `restarted`. */
@@ -27,7 +25,6 @@ export interface GuestCase {
 
 const LINES = Array.from({ length: 10 }, (_, at) => `${at + 1} a line\n`);
 const USES_FILES: readonly string[] = ['directory-walk', 'open-files'];
-const READS_HOST: readonly string[] = ['directory-walk', 'open-files', 'sleeping-poll'];
 /** Shorter than by default where a run is repeated from a hundred places. */
 const ARGS: Readonly<Record<string, readonly string[]>> = { 'sleeping-poll': ['10'] };
 
@@ -46,7 +43,6 @@ export const GUEST_CASES: readonly GuestCase[] = presentModules()
     ),
     lines: name === 'blocked-stdin' ? LINES : null,
     usesFiles: USES_FILES.includes(name),
-    readsHost: READS_HOST.includes(name),
     drawsRandom: name === 'rust-collections',
     printsAnswers: name === 'self-checkpoint',
   }));

@@ -25,7 +25,6 @@ const PLAIN = {
   options: ['--trap-unknown-imports'],
   lines: null,
   usesFiles: false,
-  readsHost: false,
   drawsRandom: false,
   printsAnswers: false,
   file: null,
