@@ -38,6 +38,7 @@ extern "C" {
 #define POOL_ENOBUFS 42    /* every slot, or every frame of the pool, is in use */
 #define POOL_ENOENT 44     /* no pool of that name is granted */
 #define POOL_ENOTSUP 58    /* no windows here: open it without POOL_WINDOW */
+#define POOL_ETIMEDOUT 73  /* a process that stands still holds the pool: nothing changed, call again */
 #define POOL_ESTALE 72     /* the page was changed by others around a checkpoint; nothing was published */
 
 /* For pool_open: slots show the frames themselves, as memory shared with all other guests that have

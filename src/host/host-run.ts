@@ -21,7 +21,7 @@ import type {
 } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
-import { checkPoolGrant } from '../pool/pool-grant.ts';
+import { preparePool } from '../pool/pool-grant.ts';
 import { type CellProgram, programFor } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
 import {
@@ -117,7 +117,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const { job, request, restore } = options;
   const directories = grantedDirectories(request, restore);
   checkDirectories(directories);
-  for (const grant of request.pools ?? []) checkPoolGrant(grant);
+  for (const grant of request.pools ?? []) preparePool(grant);
   const sockets = await bindSockets(socketsOf(request));
   const streams = openGuestStreams(options.inheritStdio);
   /** To be called when the cell has its own descriptors, or there is none. */

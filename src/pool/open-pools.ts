@@ -184,6 +184,11 @@ export class OpenPools {
         hint: 'leave out ro',
       });
     }
+    if (pins.some(({ page }) => page >= grant.pagesMax)) {
+      throw notGranted('The guest holds a page beyond those that the pool may have today.', name, {
+        hint: 'raise pages=',
+      });
+    }
     const why = window ? whyNoWindow(this.#options.calls, pageBytes) : null;
     if (why === null) return grant;
     throw notGranted(`A window of the guest can't be had here: ${why}.`, name, {
@@ -193,7 +198,7 @@ export class OpenPools {
 
   /** What no guest of ours can have held. */
   #check(state: PoolState, memory: GuestMemory): void {
-    const { number, address, slots, pageBytes, pins, window } = state;
+    const { number, address, slots, pageBytes, pins } = state;
     const length = slots * pageBytes;
     const fits =
       this.get(number) === null &&
@@ -203,7 +208,8 @@ export class OpenPools {
       pins.every(({ slot }) => slot < slots) &&
       new Set(pins.map(({ slot }) => slot)).size === pins.length &&
       new Set(pins.map(({ page }) => page)).size === pins.length &&
-      (!window || pins.every(({ stale, write }) => !stale || write));
+      // Only what is pinned for writing can be changed, or changed in vain.
+      pins.every(({ write, dirty, stale }) => write || !(dirty || stale));
     if (fits) return;
     throw new HostError('ERR_MALFORMED_IMAGE', 'The pools in the image make no sense.');
   }

@@ -66,7 +66,12 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
   const fds: (number | null)[] = [];
   let locks: PoolLocks | null = null;
   let table: FrameTable | null = null;
-  const removeFrames = (): void => removeFile(`${grant.hostPath}-frames`);
+  let framesFd: number | null = null;
+  const removeFrames = (): void => {
+    const path = `${grant.hostPath}-frames`;
+    // Somebody may have replaced the page file, and others made frames of their own since.
+    if (framesFd !== null && isNamed(path, framesFd)) removeFile(path);
+  };
   const close = (): void => {
     table?.close();
     locks?.close();
@@ -106,6 +111,7 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
     const identity = { ...header, frames: grant.frames, inode: inodeOf(fd) };
     const frames = isAlone ? makeFrames(grant, identity, calls) : joinFrames(grant, identity);
     fds.push(frames.fd);
+    framesFd = frames.fd;
     table = mapTable(frames, calls);
     if (isAlone) table.create({ ...identity, frames: frames.frames });
     else if (table.isBusy) settle(table, pages);
@@ -235,12 +241,15 @@ function refused(path: string, what: string, why: string): HostError {
 
 /** Whoever replaces a page file replaces it for those who come later, not for those who are here. */
 function checkStillNamed(path: string, fd: number): void {
-  const named = statSync(path, { bigint: true });
-  if (named.ino === inodeOf(fd)) return;
+  if (isNamed(path, fd)) return;
   throw new HostError('ERR_POOL_UNUSABLE', `The page file ${path} is being replaced.`, {
     facts: { file: path },
     hint: 'try again',
   });
+}
+
+function isNamed(path: string, fd: number): boolean {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino === inodeOf(fd);
 }
 
 function inodeOf(fd: number): bigint {

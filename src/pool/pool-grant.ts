@@ -1,5 +1,6 @@
 /** What today's request says of pools: which page files a guest may open, under which names. */
-import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { checkedHeader } from './page-file.ts';
@@ -21,31 +22,65 @@ export interface PoolGrant {
 export const PAGES_MAX_DEFAULT = 2 ** 18;
 
 /**
- * Looks at the page file before a guest is started. Throws ERR_POOL_UNUSABLE for one that is there and is
- * none, or of pages of another size. One that is not there is fine: it is made when the guest opens it.
+ * Looks at the page file before a guest is started, and makes it and its journal, empty, if they are not
+ * there. Here, because the guest's process may not look at the directory, and names have to be durable
+ * before the journal can be relied on. Throws ERR_POOL_UNUSABLE for a file that is no page file, or one of
+ * pages of another size, and for one that is not there and may only be read.
  */
-export function checkPoolGrant({ hostPath, pageBytes }: PoolGrant): void {
+export function preparePool(grant: PoolGrant): void {
+  const { hostPath, readOnly } = grant;
   try {
-    const found = lstatSync(hostPath);
-    if (!found.isFile() || found.size === 0) {
-      if (found.isFile()) return;
-      throw new HostError('ERR_POOL_UNUSABLE', `The page file ${hostPath} is not a regular file.`, {
+    const found = lstatSync(hostPath, { throwIfNoEntry: false });
+    if (found === undefined && readOnly) {
+      throw new HostError('ERR_POOL_UNUSABLE', `There is no page file ${hostPath} to read.`, {
         facts: { file: hostPath },
-        hint: 'name a file; it is made if it is not there',
+        hint: 'leave out ro, and the file is made',
       });
     }
-    const header = Buffer.alloc(HEADER_BYTES);
-    const fd = openSync(hostPath, 'r');
-    try {
-      readSync(fd, header, 0, HEADER_BYTES, 0);
-    } finally {
-      closeSync(fd);
-    }
-    if (header.every((byte) => byte === 0) && found.size <= HEADER_BYTES) return;
-    checkedHeader(header, hostPath, pageBytes);
+    if (found !== undefined) checkFile(found, grant);
+    const made = [hostPath, `${hostPath}-journal`].filter(makeEmpty);
+    if (made.length > 0) syncDirectory(dirname(hostPath));
   } catch (error) {
-    if (error instanceof HostError) throw error;
-    if (errorCode(error) !== 'ENOENT') throw ioFailure(`look at the page file ${hostPath}`, error);
+    throw error instanceof HostError ? error : ioFailure(`use the page file ${hostPath}`, error);
+  }
+}
+
+function checkFile(found: Stats, { hostPath, pageBytes }: PoolGrant): void {
+  if (!found.isFile()) {
+    throw new HostError('ERR_POOL_UNUSABLE', `The page file ${hostPath} is not a regular file.`, {
+      facts: { file: hostPath },
+      hint: 'name a file; it is made if it is not there',
+    });
+  }
+  const header = Buffer.alloc(HEADER_BYTES);
+  const fd = openSync(hostPath, 'r');
+  try {
+    readSync(fd, header, 0, HEADER_BYTES, 0);
+  } finally {
+    closeSync(fd);
+  }
+  // Made, and nobody opened it since.
+  if (header.every((byte) => byte === 0) && found.size <= HEADER_BYTES) return;
+  checkedHeader(header, hostPath, pageBytes);
+}
+
+/** Whether the file was not there. */
+function makeEmpty(path: string): boolean {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,6 +1,8 @@
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ERRNO } from '../../src/abi/errno.ts';
+import type { CborValue } from '../../src/cbor/cbor.ts';
 import { poolCalls } from '../../src/pool/pool-calls.ts';
 import { scratchDirectory } from '../host/scratch.ts';
 import {
@@ -230,6 +232,74 @@ describe('a guest that asks for what there is not', () => {
     expect(guest.facts(pool).flags).toBe(2);
     expect(guest.open('ro', { window: true, at: 2 * SLOTS_AT })).toBe(ERRNO.NOTSUP);
     for (const one of [guest, writer]) one.end();
+  });
+
+  test('64 guests have a pool open, and not one more', () => {
+    const many = [grantOf(newFile(), { frames: 8 })];
+    const guests = Array.from({ length: 64 }, () => new PoolGuest({ grants: many }));
+    for (const guest of guests) guest.opened('p');
+    const last = new PoolGuest({ grants: many });
+    expect(last.open('p')).toBe(ERRNO.NFILE);
+    guests[40]!.end();
+    last.writeWord(last.opened('p'), 1, 7);
+    expect(guests[63]!.readWord(0, 1)).toBe(7);
+    for (const guest of [...guests, last]) guest.end();
+  });
+
+  test('a page file that is replaced while it is open has frames of its own', () => {
+    const [path, other] = [newFile(), newFile()];
+    const [mine, its] = [[grantOf(path)], [grantOf(other)]];
+    const before = new PoolGuest({ grants: its });
+    before.writeWord(before.opened('p'), 1, 2);
+    before.end();
+    const old = new PoolGuest({ grants: mine });
+    const pool = old.opened('p');
+    old.writeWord(pool, 1, 1);
+    renameSync(other, path);
+    const [fresh, later] = [new PoolGuest({ grants: mine }), new PoolGuest({ grants: mine })];
+    expect(fresh.readWord(fresh.opened('p'), 1)).toBe(2);
+    expect(old.readWord(pool, 1)).toBe(1);
+    old.end();
+    fresh.writeWord(0, 1, 3);
+    expect(later.readWord(later.opened('p'), 1)).toBe(3);
+    for (const guest of [fresh, later]) guest.end();
+  });
+
+  test('an image that makes no sense is refused, and nothing stays open', async () => {
+    const own = [grantOf(newFile())];
+    const guest = new PoolGuest({ grants: own });
+    const pool = guest.opened('p');
+    guest.pin(pool, 3, 'write');
+    guest.pin(pool, 4);
+    const { states, memory } = await guest.capture();
+    type State = { pins: Record<string, unknown>[] } & Record<string, unknown>;
+    const spoiled: [string, (state: State) => void][] = [
+      ['ERR_MALFORMED_IMAGE', (state) => (state['address'] = 100)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state['address'] = 2 ** 40)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state['slots'] = 1)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state['number'] = 16)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state.pins[0]!['slot'] = 1)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state.pins[0]!['page'] = 4)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state.pins[1]!['dirty'] = true)],
+      ['ERR_MALFORMED_IMAGE', (state) => (state.pins[1]!['holds'] = 0)],
+      ['ERR_RESOURCE_NOT_GRANTED', (state) => (state.pins[1]!['page'] = 5000)],
+      ['ERR_RESOURCE_NOT_GRANTED', (state) => (state['name'] = 'q')],
+      ['ERR_RESOURCE_CHANGED', (state) => (state['pageBytes'] = 1024)],
+      ['ERR_RESOURCE_CHANGED', (state) => (state['id'] = new Uint8Array(16))],
+    ];
+    for (const [code, spoil] of spoiled) {
+      const state = structuredClone(states[0]!.state) as unknown as State[];
+      spoil(state[0]!);
+      const next = new PoolGuest({ grants: own, memory });
+      const image = [{ ...states[0]!, state: state as unknown as CborValue }];
+      await expect(next.goOn(image, 'restarted'), String(spoil)).rejects.toMatchObject({ code });
+      expect(next.open('p')).toBe(0);
+      next.end();
+    }
+    const good = new PoolGuest({ grants: own, memory });
+    await good.goOn(states, 'restarted');
+    expect(good.facts(pool).pinned).toBe(2);
+    good.end();
   });
 
   test('a pin counts as often as it was made', () => {

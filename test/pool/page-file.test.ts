@@ -25,7 +25,7 @@ import {
   RECORD_HEAD_BYTES,
   recordAt,
 } from '../../src/pool/pool-format.ts';
-import { checkPoolGrant } from '../../src/pool/pool-grant.ts';
+import { preparePool } from '../../src/pool/pool-grant.ts';
 import { scratchDirectory } from '../host/scratch.ts';
 import { grantOf, PoolGuest } from './pool-guest.ts';
 
@@ -175,7 +175,7 @@ describe('what is no page file of ours', () => {
     const path = newPath();
     make(path);
     const bytes = readFileSync(path);
-    expect(() => checkPoolGrant(grant(path))).toThrow(
+    expect(() => preparePool(grant(path))).toThrow(
       expect.objectContaining({ code: 'ERR_POOL_UNUSABLE' }),
     );
     const guest = new PoolGuest({ grants: [grant(path)] });
