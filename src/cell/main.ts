@@ -97,6 +97,8 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
     transferList: [...attachments],
     resourceLimits: workerLimits(start.restore !== null),
     env: {},
+    // Descriptors come from the C library as well, which Node does not count; the cell's end closes them.
+    trackUnmanagedFds: false,
   });
 
   worker.on('message', (report: ThreadReport) => {
