@@ -2,13 +2,22 @@
  * Stops one program again and again in a process of its own: `node pause-run.ts NAME CHECKPOINTS`. Prints
  * one line of JSON, a `PauseResult`.
  *
- * A pause is what the guest stands still for: from the poll that stops it to the poll's return. The same
- * bytes are copied by themselves at once after each, into memory that was written before, so that both
- * see the same machine. Times are on the wall, since the kernel counts processor time in whole ticks;
- * the least of them is what the guest waits on a machine that does nothing else. Each image is then restored in a fresh instance, up to the same place.
+ * A pause is what the guest stands still for: from the poll that stops it to the poll's return. As in a
+ * cell, another thread makes twins, and the poll that stops the guest is chosen by `LookAhead`. The same
+ * bytes are copied by themselves at once after each, into memory that was written before, so that both see
+ * the same machine. Each image is then restored in a fresh instance, up to the same place.
+ *
+ * Times are on the wall, and those of the guest's thread alone: on a machine that does other things the
+ * wall counts those too. A pause that had to wait for twins waited on the wall.
  */
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { CaptureRoom } from '../src/cell/capture-room.ts';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance, type Outcome } from '../src/cell/guest-instance.ts';
+import { LookAhead } from '../src/cell/look-ahead.ts';
+import { RemoteTwins } from '../src/cell/remote-twins.ts';
+import { createSharedControl, viewSharedControl } from '../src/cell/shared-control.ts';
+import type { TwinSource } from '../src/cell/twin-orders.ts';
 import type { ImageMemory } from '../src/image/image.ts';
 import { PAGE_BYTES } from '../src/image/image.ts';
 import { instrument } from '../src/instrument/instrument.ts';
@@ -17,6 +26,7 @@ import { readModule } from '../src/wasm/module.ts';
 import { programNamed } from './programs.ts';
 import { Exited, makeQuietWorld } from './quiet-world.ts';
 import { median } from './statistics.ts';
+import { threadMs } from './thread-time.ts';
 
 export interface PauseResult {
   readonly program: string;
@@ -39,6 +49,20 @@ export interface PauseResult {
   readonly memcpyLeastMs: number;
   /** From an image to the place where the guest goes on, the module being compiled. */
   readonly restoreMs: number;
+  /** The same on the guest's thread; null where the kernel does not tell. */
+  readonly busy: BusyTimes | null;
+  /** From a request to the pause it leads to, while the guest runs on: median and most. */
+  readonly aheadMs: number;
+  readonly aheadMostMs: number;
+  /** Pauses that lacked a twin. */
+  readonly waited: number;
+}
+
+export interface BusyTimes {
+  readonly firstMs: number;
+  readonly leastMs: number;
+  readonly pauseMs: number;
+  readonly memcpyMs: number;
 }
 
 const WARM_MS = 150;
@@ -53,31 +77,59 @@ const module = readModule(bytes);
 const { bytes: instrumented, plan } = instrument(bytes);
 const compiled = new engine.Module(instrumented);
 
-const times: Record<'pause' | 'unwind' | 'capture' | 'rewind' | 'memcpy' | 'restore', number[]> = {
+type Part =
+  | 'pause'
+  | 'unwind'
+  | 'capture'
+  | 'rewind'
+  | 'memcpy'
+  | 'restore'
+  | 'ahead'
+  | 'busy'
+  | 'busyMemcpy';
+const times: Record<Part, number[]> = {
   pause: [],
   unwind: [],
   capture: [],
   rewind: [],
   memcpy: [],
   restore: [],
+  ahead: [],
+  busy: [],
+  busyMemcpy: [],
 };
+let waited = 0;
 let frames = 0;
 let memoryBytes = 0;
 let imageBytes = 0;
 
+const busyMs = (): number => threadMs() ?? 0;
 let nextAt = Number.POSITIVE_INFINITY;
 let stoppedAt = 0;
+let stoppedBusy = 0;
+const source = workshop();
 const guest = makeGuest(() => {
-  const now = performance.now();
-  if (now < nextAt) return false;
-  stoppedAt = now;
+  if (performance.now() < nextAt || !lookAhead.isReady()) return false;
+  stoppedAt = performance.now();
+  stoppedBusy = busyMs();
+  times.ahead.push(stoppedAt - nextAt);
+  lookAhead.captured();
   return true;
+}, source);
+/** What a cell's main thread makes and gives back. */
+let spare: ArrayBuffer | undefined;
+const room = new CaptureRoom({
+  memories: () => guest.memories(),
+  spare: () => {
+    const given = spare;
+    spare = undefined;
+    return given;
+  },
+  order: (size) => {
+    spare = new Uint8Array(size).fill(1).buffer;
+  },
 });
-// Room for the first pages is made before the guest runs, as a host does that has seen it before.
-let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(
-  guest.memories().reduce((a, m) => a + m.length, 0),
-);
-buffer.fill(1);
+const lookAhead = new LookAhead(guest.twins, room, () => performance.now());
 let copy: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 nextAt = performance.now() + WARM_MS;
@@ -102,10 +154,48 @@ const result: PauseResult = {
   memcpyMs: median(times.memcpy),
   memcpyLeastMs: Math.min(...times.memcpy),
   restoreMs: median(times.restore),
+  busy:
+    threadMs() === null
+      ? null
+      : {
+          firstMs: times.busy[0]!,
+          leastMs: Math.min(...times.busy),
+          pauseMs: median(times.busy),
+          memcpyMs: median(times.busyMemcpy),
+        },
+  aheadMs: median(times.ahead),
+  aheadMostMs: Math.max(...times.ahead),
+  waited,
 };
 console.log(JSON.stringify(result));
+process.exit(0);
 
-function makeGuest(onPoll: () => boolean): GuestInstance {
+/** A thread that makes twins. */
+function workshop(): TwinSource & { readonly orders: () => number } {
+  const shared = createSharedControl();
+  const { port1, port2 } = new MessageChannel();
+  const own = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  own.set(bytes);
+  new Worker(new URL('./twin-service-run.ts', import.meta.url), {
+    workerData: { port: port1, shared, module: own.buffer },
+    transferList: [port1],
+  });
+  const { bodyStart } = readModule(instrumented);
+  const remote = new RemoteTwins(port2, viewSharedControl(shared), { plan, bodyStart });
+  let orders = 0;
+  return {
+    makesAhead: true,
+    send: (order) => {
+      orders++;
+      remote.send(order);
+    },
+    arrived: () => remote.arrived(),
+    receive: () => remote.receive(),
+    orders: () => orders,
+  };
+}
+
+function makeGuest(onPoll: () => boolean, twins?: TwinSource): GuestInstance {
   const made = new GuestInstance({
     module,
     plan,
@@ -115,6 +205,7 @@ function makeGuest(onPoll: () => boolean): GuestInstance {
     memoryPagesMax: MEMORY_PAGES_MAX,
     tableEntriesMax: TABLE_ENTRIES_MAX,
     onPoll,
+    ...(twins === undefined ? {} : { twins }),
   });
   return made;
 }
@@ -122,14 +213,15 @@ function makeGuest(onPoll: () => boolean): GuestInstance {
 /** Captures the guest, which was unwound at `unwoundAt`, and lets it go on. */
 function checkpoint(unwoundAt: number): Outcome {
   const stack = guest.captureStack();
-  const { memories, pages } = guest.captureMemory(buffer);
+  const { memories, pages } = guest.captureMemory(room.take());
   const globals = guest.captureGlobals();
   const tables = guest.captureTables();
   const capturedAt = performance.now();
-  buffer = new Uint8Array(pages.buffer);
   // What follows up to here must be what a cell does while the guest stands still, and nothing more.
+  const ordered = source.orders();
   const goOn = guest.prepareResume(() => {
     const resumedAt = performance.now();
+    times.busy.push(busyMs() - stoppedBusy);
     times.unwind.push(unwoundAt - stoppedAt);
     times.capture.push(capturedAt - unwoundAt);
     times.rewind.push(resumedAt - capturedAt);
@@ -138,7 +230,9 @@ function checkpoint(unwoundAt: number): Outcome {
     memoryBytes = Math.max(memoryBytes, pages.length);
     const words = stack.reduce((sum, frame) => sum + frame.words.length, 0);
     imageBytes = Math.max(imageBytes, pages.length + words);
-    times.memcpy.push(copyAlone(memories, pages.length));
+    spare = pages.buffer;
+    if (source.orders() > ordered) waited++;
+    copyAlone(memories, pages.length);
     times.restore.push(restore());
     nextAt =
       times.pause.length < Number(wanted)
@@ -165,10 +259,11 @@ function checkpoint(unwoundAt: number): Outcome {
 }
 
 /** The least that a checkpoint must do: copy the pages that are not zero. */
-function copyAlone(memories: readonly ImageMemory[], size: number): number {
+function copyAlone(memories: readonly ImageMemory[], size: number): void {
   if (copy.length < size) copy = new Uint8Array(size * 2).fill(1);
   const views = guest.memories();
   const start = performance.now();
+  const startBusy = busyMs();
   let at = 0;
   for (const [index, { present }] of memories.entries()) {
     for (const [first, count] of present) {
@@ -176,5 +271,6 @@ function copyAlone(memories: readonly ImageMemory[], size: number): number {
       at += count * PAGE_BYTES;
     }
   }
-  return performance.now() - start;
+  times.busyMemcpy.push(busyMs() - startBusy);
+  times.memcpy.push(performance.now() - start);
 }

@@ -3,7 +3,8 @@
  *
  * Invariants:
  * 1. No length is believed before it was compared with the reader's limits.
- * 2. Attachments lie in buffers of their own, so that they can be transferred to another thread.
+ * 2. Attachments lie in buffers of their own, so that they can be transferred to another thread, or shared
+ *    with it.
  */
 import type { CborValue } from '../cbor/cbor.ts';
 import { decodeCbor } from '../cbor/decode.ts';
@@ -23,6 +24,8 @@ export interface FrameLimits {
 export interface Frame {
   readonly message: CborValue;
   readonly attachments: readonly Uint8Array<ArrayBuffer>[];
+  /** The first attachment, if the reader was told to share it: it is not among the others then. */
+  readonly shared: Uint8Array<SharedArrayBuffer> | null;
 }
 
 /** The parts of a message, to be written one after the other; attachments are not copied. */
@@ -45,15 +48,19 @@ export function frameMessage(
 export class FrameReader {
   readonly #limits: FrameLimits;
   #stage: 'prefix' | 'sizes' | 'cbor' | 'attachment' = 'prefix';
-  #target = new Uint8Array(PREFIX_BYTES);
+  readonly #sharesFirst: boolean;
+  #target: Uint8Array = new Uint8Array(PREFIX_BYTES);
   #filled = 0;
   #cborBytes = 0;
   #sizes: readonly number[] = [];
   #message: CborValue = null;
   #attachments: Uint8Array<ArrayBuffer>[] = [];
+  #shared: Uint8Array<SharedArrayBuffer> | null = null;
 
-  constructor(limits: FrameLimits) {
+  /** `sharesFirst`: the first attachment of each message is read into shared memory. */
+  constructor(limits: FrameLimits, { sharesFirst = false }: { sharesFirst?: boolean } = {}) {
     this.#limits = limits;
+    this.#sharesFirst = sharesFirst;
   }
 
   /** The frames that `chunk` completes, in order. */
@@ -79,7 +86,7 @@ export class FrameReader {
 
   #finishStage(frames: Frame[]): void {
     const done = this.#target;
-    const view = new DataView(done.buffer);
+    const view = new DataView(done.buffer, done.byteOffset, done.length);
     switch (this.#stage) {
       case 'prefix': {
         this.#cborBytes = view.getUint32(0, true);
@@ -91,6 +98,7 @@ export class FrameReader {
         }
         this.#sizes = [];
         this.#attachments = [];
+        this.#shared = null;
         if (count > 0) this.#begin('sizes', SIZE_BYTES * count);
         else this.#begin('cbor', this.#cborBytes);
         return;
@@ -113,15 +121,19 @@ export class FrameReader {
         this.#message = decodeCbor(done);
         break;
       case 'attachment':
-        this.#attachments.push(done);
         break;
     }
-    const next = this.#sizes[this.#attachments.length];
+    const begun = this.#attachments.length + (this.#shared === null ? 0 : 1);
+    const next = this.#sizes[begun];
     if (next !== undefined) {
       this.#begin('attachment', next);
       return;
     }
-    frames.push({ message: this.#message, attachments: this.#attachments });
+    frames.push({
+      message: this.#message,
+      attachments: this.#attachments,
+      shared: this.#shared,
+    });
     this.#begin('prefix', PREFIX_BYTES);
   }
 
@@ -129,12 +141,21 @@ export class FrameReader {
     this.#stage = stage;
     this.#filled = 0;
     try {
-      this.#target = new Uint8Array(bytes);
+      this.#target = stage === 'attachment' ? this.#attachment(bytes) : new Uint8Array(bytes);
     } catch (cause) {
       throw new HostError('ERR_PROTOCOL', 'A message between host and cell does not fit memory.', {
         facts: { bytes },
         cause,
       });
     }
+  }
+  #attachment(bytes: number): Uint8Array {
+    if (this.#sharesFirst && this.#shared === null) {
+      this.#shared = new Uint8Array(new SharedArrayBuffer(bytes));
+      return this.#shared;
+    }
+    const attachment = new Uint8Array(bytes);
+    this.#attachments.push(attachment);
+    return attachment;
   }
 }

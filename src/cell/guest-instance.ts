@@ -19,6 +19,7 @@ import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../instrument/host-adaptor.
 import { GLOBAL, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
+import { canExist } from '../instrument/site-positions.ts';
 import {
   type EngineExport,
   type EngineGlobal,
@@ -32,7 +33,9 @@ import type { WasmModule } from '../wasm/module.ts';
 import { FrameStack } from './frame-stack.ts';
 import type { FuelMeter } from './fuel-meter.ts';
 import { GuestExports, imageMismatch } from './guest-exports.ts';
+import type { TwinSource } from './twin-orders.ts';
 import { TwinStack } from './twin-stack.ts';
+import { LocalTwins } from './twin-workshop.ts';
 
 /** How a stretch of running ended. */
 export type Outcome =
@@ -60,6 +63,8 @@ export interface InstanceOptions {
   readonly tableEntriesMax: number;
   /** Called at each poll, fuel settled. True: unwind. May throw to end the guest. */
   readonly onPoll: () => boolean;
+  /** Where twins are made; when absent, in this thread, while the guest waits. */
+  readonly twins?: TwinSource;
 }
 
 export class GuestInstance {
@@ -68,7 +73,8 @@ export class GuestInstance {
   readonly #plan: ModulePlan;
   readonly #options: InstanceOptions;
   readonly #exports: GuestExports;
-  readonly #twins: TwinStack;
+  /** Holds the guest's stack while it is put up again. */
+  readonly twins: TwinStack;
   readonly #tag: EngineTag;
   readonly #fuel: EngineGlobal;
   /** What is being dumped or loaded: the stack, or the globals. */
@@ -84,8 +90,11 @@ export class GuestInstance {
     const instance = new engine.Instance(options.compiled, this.#importObject());
     const exports = new GuestExports(instance, facts, layout);
     this.#exports = exports;
-    const { imports } = options;
-    this.#twins = new TwinStack({ facts, plan: this.#plan, layout, exports, imports });
+    const { imports, module, plan } = options;
+    const source =
+      options.twins ??
+      new LocalTwins({ module, plan, bodyStart: new Uint32Array(0), compiles: false });
+    this.twins = new TwinStack({ source, exports, imports });
     this.#tag = exports.unwindTag;
     this.#fuel = exports.global(GLOBAL.fuel);
     exports.global(GLOBAL.memoryCap).value = BigInt(options.memoryPagesMax);
@@ -150,7 +159,7 @@ export class GuestInstance {
     if (this.frames.depth === 0) return () => this.run(complete as WasmFunction);
     const frames = this.frames;
     let stands = false;
-    const twins = this.#twins.prepare(frames, () => {
+    const twins = this.twins.prepare(frames, () => {
       // All frames stand again: from here on, unwinding fills the list anew.
       stands = true;
       frames.clear();
@@ -284,17 +293,11 @@ export class GuestInstance {
 
   restoreStack(frames: ImageStack['frames']): void {
     this.frames.clear();
-    const sites = new Map<number, number>();
+    if (!frames.every(canExist)) throw imageMismatch('stack');
     for (const { func, site, ...values } of frames) {
-      let count = sites.get(func);
-      if (count === undefined) {
-        const exists = func >= this.#facts.importedFunctions && func < this.#facts.functions;
-        count = exists ? this.#twins.siteCount(func) : 0;
-        sites.set(func, count);
-      }
-      if (site >= count) throw imageMismatch('stack');
       this.frames.add(func, site, values, (index) => this.#exports.guestReference(index));
     }
+    this.twins.need(frames);
   }
 
   // — inside —

@@ -32,6 +32,7 @@ import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import { engine } from '../wasm/engine.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
+import { CaptureRoom } from './capture-room.ts';
 import { createDescriptorStdin, type DescriptorStdin } from './descriptor-stdin.ts';
 import { loadForeignProviders } from './foreign-providers.ts';
 import { FuelMeter } from './fuel-meter.ts';
@@ -40,6 +41,7 @@ import { createGuestPause } from './guest-pause.ts';
 import { HostCalls, type HostFunction } from './host-calls.ts';
 import { checkImports, importFinder } from './import-finder.ts';
 import { type LoadedModule, loadModule } from './loaded-module.ts';
+import { LookAhead } from './look-ahead.ts';
 import { createOutputSink } from './output-sink.ts';
 import type {
   CellMessage,
@@ -49,9 +51,11 @@ import type {
   SealedMessage,
   StartMessage,
 } from './protocol.ts';
+import type { Introduction } from './remote-twins.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
 import { nowUs, type SharedControl, WORD } from './shared-control.ts';
 import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
+import type { TwinSource } from './twin-orders.ts';
 
 /** What the guest thread is given to work with. */
 export interface GuestWorld {
@@ -70,6 +74,10 @@ export interface GuestWorld {
   readonly sealed: (image: number) => Promise<SealedMessage>;
   /** A buffer for the next capture's pages, when one came back. */
   readonly spareBuffer: () => ArrayBuffer | undefined;
+  /** Asks for one of that size; it comes while the guest runs. When absent, none comes. */
+  readonly wishBuffer?: (bytes: number) => void;
+  /** Another thread that makes twins; when absent, this one does. */
+  readonly twins?: (introduction: Introduction) => TwinSource;
 }
 
 const NS_A_MS = 1e6;
@@ -79,7 +87,7 @@ const NS_A_US = 1e3;
 export async function runGuest(
   world: GuestWorld,
   start: StartMessage,
-  attachments: readonly Uint8Array<ArrayBuffer>[],
+  attachments: readonly Uint8Array[],
 ): Promise<void> {
   let guest: Guest;
   try {
@@ -106,6 +114,8 @@ class Guest {
   readonly #gate: SafepointGate;
   readonly #calls: HostCalls;
   readonly #instance: GuestInstance;
+  readonly #room: CaptureRoom;
+  readonly #lookAhead: LookAhead;
   /** Found before the guest counts as started: a module without them can't run. */
   #entries: ReturnType<GuestInstance['entries']> = [];
   readonly #resources: GuestResources;
@@ -128,7 +138,11 @@ class Guest {
     const used = head?.counters.fuel ?? 0n;
     const calls = Number(head?.counters.calls ?? 0n);
     this.#meter = new FuelMeter({ used, limit: start.limits.fuel, now: world.nowMs });
-    this.#gate = new SafepointGate(world.shared, this.#meter, start.triggers, calls);
+    const lookAhead = {
+      isReady: () => this.#lookAhead.isReady(),
+      captured: () => this.#lookAhead.captured(),
+    };
+    this.#gate = new SafepointGate(world.shared, this.#meter, start.triggers, calls, lookAhead);
     this.#environment = this.#makeEnvironment(parts.stdin);
     const preview1 = layer?.calls(this.#environment) ?? createPreview1(this.#environment);
     // The other layer is shown the later snapshot only.
@@ -158,7 +172,14 @@ class Guest {
       memoryPagesMax: start.limits.memoryPages,
       tableEntriesMax: start.limits.tableEntries,
       onPoll: () => this.#gate.atPoll(),
+      ...(world.twins === undefined ? {} : { twins: world.twins(loaded) }),
     });
+    this.#room = new CaptureRoom({
+      memories: () => this.#instance.memories(),
+      spare: world.spareBuffer,
+      order: world.wishBuffer,
+    });
+    this.#lookAhead = new LookAhead(this.#instance.twins, this.#room, world.nowMs);
   }
 
   /** Ready to run, or where `head` was captured. Providers may write to the memory that is put in place. */
@@ -186,7 +207,7 @@ class Guest {
   static async create(
     world: GuestWorld,
     start: StartMessage,
-    attachments: readonly Uint8Array<ArrayBuffer>[],
+    attachments: readonly Uint8Array[],
   ): Promise<Guest> {
     const loaded = loadModule(start, attachments, world.report);
     const head = start.restore === null ? null : decodeImageHead(start.restore);
@@ -222,7 +243,7 @@ class Guest {
       pause: createGuestPause({
         shared,
         clock,
-        isRequested: () => this.#gate.isRequested,
+        isRequested: () => this.#gate.isDue,
         stdin,
         native: this.#world.native,
       }),
@@ -353,9 +374,8 @@ class Guest {
     const { frames, globals, tables, resources } = parts;
     const instance = this.#instance;
     const logFd = this.#start.logFd;
-    const spare = this.#world.spareBuffer();
     const { memories, pages } = instance.captureMemory(
-      spare === undefined ? undefined : new Uint8Array(spare),
+      this.#room.take(),
       this.#layer === null ? [] : [this.#layer.memory],
     );
     const head = encodeImageHead({

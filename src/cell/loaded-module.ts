@@ -5,6 +5,9 @@ import { HostError } from '../fault/host-error.ts';
 import { instrument } from '../instrument/instrument.ts';
 import { type EngineModule, engine } from '../wasm/engine.ts';
 import { readModule, type WasmModule } from '../wasm/module.ts';
+import { readCodeSection } from '../wasm/section-code.ts';
+import { SECTION } from '../wasm/section-id.ts';
+import { readSections } from '../wasm/sections.ts';
 import type { CellMessage, StartMessage } from './protocol.ts';
 
 /** A guest's own module, its plan, and the instrumented one compiled. */
@@ -12,6 +15,8 @@ export interface LoadedModule {
   readonly module: WasmModule;
   readonly plan: Uint8Array;
   readonly compiled: EngineModule;
+  /** Where bodies begin in the instrumented module, by defined function. */
+  readonly bodyStart: Uint32Array;
 }
 
 /**
@@ -20,23 +25,30 @@ export interface LoadedModule {
  */
 export function loadModule(
   start: StartMessage,
-  attachments: readonly Uint8Array<ArrayBuffer>[],
+  attachments: readonly Uint8Array[],
   report: (message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]) => void,
 ): LoadedModule {
   const bytes = attachments[0]!;
   const module = readModule(bytes);
   if (start.cached) {
     const [, instrumented, plan] = attachments;
-    return { module, plan: plan!, compiled: compile(instrumented!) };
+    const compiled = compile(instrumented!);
+    return { module, plan: plan!, compiled, bodyStart: bodyStarts(instrumented!) };
   }
   const made = instrument(bytes);
   const compiled = compile(made.bytes);
+  const bodyStart = bodyStarts(made.bytes);
   report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
-  return { module, plan: made.plan, compiled };
+  return { module, plan: made.plan, compiled, bodyStart };
+}
+
+function bodyStarts(instrumented: Uint8Array): Uint32Array {
+  const code = readSections(instrumented).find(({ id }) => id === SECTION.code)!;
+  return readCodeSection(instrumented, code.offset, code.offset + code.size).bodyStart;
 }
 
 /** The guest's own module is valid; ours can still be beyond what the engine takes, above all in size. */
-function compile(bytes: Uint8Array<ArrayBuffer>): EngineModule {
+function compile(bytes: Uint8Array): EngineModule {
   try {
     return new engine.Module(bytes);
   } catch (error) {

@@ -11,7 +11,7 @@
  */
 import { Socket } from 'node:net';
 import { basename } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
@@ -19,6 +19,7 @@ import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
 import { openTurn, strayFailure, watchTurns } from './provider-turns.ts';
+import { serveTwins } from './remote-twins.ts';
 import {
   createSharedControl,
   nowUs,
@@ -82,11 +83,23 @@ function fail(error: unknown): void {
   );
 }
 
-function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): GuestThread {
+function startThread(
+  start: StartMessage,
+  module: Uint8Array<SharedArrayBuffer>,
+  attachments: readonly ArrayBuffer[],
+): GuestThread {
   const shared = createSharedControl();
   const view = viewSharedControl(shared);
   const feeder = createStdinFeeder(STDIN_FD, view);
-  const workerData: ThreadStart = { shared, start, attachments };
+  const twins = new MessageChannel();
+  serveTwins(twins.port1, view, module);
+  const workerData: ThreadStart = {
+    shared,
+    start,
+    module: module.buffer,
+    attachments,
+    twins: twins.port2,
+  };
   // The file beside this one, as source or as built.
   const entry = new URL(
     import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
@@ -94,24 +107,31 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
   );
   const worker = new Worker(entry, {
     workerData,
-    transferList: [...attachments],
+    transferList: [...attachments, twins.port2],
     resourceLimits: workerLimits(start.restore !== null),
     env: {},
     // Descriptors come from the C library as well, which Node does not count; the cell's end closes them.
     trackUnmanagedFds: false,
   });
 
+  const giveBuffer = (buffer: ArrayBuffer): void => {
+    worker.postMessage({ type: 'buffer', buffer } satisfies ThreadOrder, [buffer]);
+  };
+  const makeBuffer = (bytes: number): void => {
+    const buffer = writtenBuffer(bytes);
+    giveBuffer(buffer);
+    wakeGuest(view);
+  };
   worker.on('message', (report: ThreadReport) => {
     if ('wish' in report) {
-      feeder.feed();
+      if (report.wish === 'stdin') feeder.feed();
+      else makeBuffer(report.bytes);
       return;
     }
     const { message, attachments: parts } = report;
     send(message, parts, () => {
       if (message.type !== 'image') return;
-      for (const { buffer } of parts) {
-        worker.postMessage({ type: 'buffer', buffer } satisfies ThreadOrder, [buffer]);
-      }
+      for (const { buffer } of parts) giveBuffer(buffer);
     });
   });
   const { providers } = start;
@@ -136,11 +156,25 @@ function startThread(start: StartMessage, attachments: readonly ArrayBuffer[]): 
   };
 }
 
-function receive(message: HostMessage, attachments: readonly Uint8Array<ArrayBuffer>[]): void {
+/** A buffer whose memory the kernel has given already; an empty one when it gives none. */
+function writtenBuffer(bytes: number): ArrayBuffer {
+  try {
+    return new Uint8Array(bytes).fill(1).buffer;
+  } catch {
+    return new ArrayBuffer(0);
+  }
+}
+
+function receive(
+  message: HostMessage,
+  module: Uint8Array<SharedArrayBuffer> | null,
+  attachments: readonly Uint8Array<ArrayBuffer>[],
+): void {
   if (message.type === 'start') {
     if (thread !== null) throw new HostError('ERR_PROTOCOL', 'The cell was started twice.');
     thread = startThread(
       message,
+      module ?? new Uint8Array(new SharedArrayBuffer(0)),
       attachments.map(({ buffer }) => buffer),
     );
     return;
@@ -153,11 +187,12 @@ function receive(message: HostMessage, attachments: readonly Uint8Array<ArrayBuf
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
   process.on(signal, () => {});
 
-const reader = new FrameReader(LIMITS);
+// The guest's module is read by both threads.
+const reader = new FrameReader(LIMITS, { sharesFirst: true });
 control.on('data', (chunk: Uint8Array) => {
   try {
-    for (const { message, attachments } of reader.push(chunk)) {
-      receive(readHostMessage(message), attachments);
+    for (const { message, shared, attachments } of reader.push(chunk)) {
+      receive(readHostMessage(message), shared, attachments);
     }
   } catch (error) {
     fail(error);

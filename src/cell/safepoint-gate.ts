@@ -2,7 +2,8 @@
  * Decides at each safepoint whether the guest is captured there, and for whom.
  *
  * Safepoints are polls and host calls. Three can ask: the host (a request number in the shared words),
- * a trigger that was set beforehand, and the guest itself.
+ * a trigger that was set beforehand, and the guest itself. A request names no safepoint, so it may be put
+ * off for a moment (`LookAhead`), unless the guest is to end there.
  */
 import type { FuelMeter } from './fuel-meter.ts';
 import type { Trigger } from './protocol.ts';
@@ -16,12 +17,19 @@ export interface CaptureCause {
   readonly stop: boolean;
 }
 
+/** What `LookAhead` says of this safepoint. */
+export interface Ahead {
+  isReady(): boolean;
+  captured(): void;
+}
+
 const NO_CALL = -1;
 
 export class SafepointGate {
   readonly #words: Int32Array;
   readonly #meter: FuelMeter;
   readonly #fuelStops = new Map<bigint, boolean>();
+  readonly #lookAhead: Ahead;
   readonly #callStops: { readonly call: number; readonly stop: boolean }[];
   /** The next host call that is captured at its entry, or NO_CALL. */
   #nextCall: number;
@@ -34,7 +42,9 @@ export class SafepointGate {
     meter: FuelMeter,
     triggers: readonly Trigger[],
     calls: number,
+    lookAhead: Ahead,
   ) {
+    this.#lookAhead = lookAhead;
     this.#words = shared.words;
     this.#meter = meter;
     const callStops = new Map<number, boolean>();
@@ -79,13 +89,15 @@ export class SafepointGate {
     return this.#atRequest();
   }
 
-  /** Whether the host asks for a checkpoint that was not answered yet. */
-  get isRequested(): boolean {
-    return Atomics.load(this.#words, WORD.request) !== this.#answered;
+  /** Whether the host asks for a checkpoint that was not answered yet, and this is the time for it. */
+  get isDue(): boolean {
+    const requested = Atomics.load(this.#words, WORD.request);
+    if (requested === this.#answered) return false;
+    return this.#isStopAsked() || this.#lookAhead.isReady();
   }
 
   /**
-   * In the midst of a call: woken because `isRequested`, unless the guest asks itself. False when neither
+   * In the midst of a call: woken because it `isDue`, unless the guest asks itself. False when neither
    * is so.
    */
   interrupted(): boolean {
@@ -97,17 +109,22 @@ export class SafepointGate {
   }
 
   #atRequest(): boolean {
-    if (!this.isRequested) return false;
+    if (!this.isDue) return false;
     this.#set('request', false);
     return true;
+  }
+
+  #isStopAsked(): boolean {
+    return Atomics.load(this.#words, WORD.stopRequest) > this.#answered;
   }
 
   /** Any capture answers the request that is waiting. */
   #set(cause: CaptureCause['cause'], stop: boolean): void {
     const words = this.#words;
     const before = this.#answered;
+    const stopAsked = this.#isStopAsked();
     this.#answered = Atomics.load(words, WORD.request);
-    const stopAsked = Atomics.load(words, WORD.stopRequest) > before;
+    this.#lookAhead.captured();
     this.#cause = {
       cause,
       request: this.#answered === before ? 0 : this.#answered,

@@ -2,7 +2,7 @@
  * The words that the cell's main thread and its guest thread share.
  *
  * One `SharedArrayBuffer`: 32-bit control words, then a ring of bytes that came in on stdin. Only the
- * main thread writes REQUEST, STOP_REQUEST, REQUEST_US, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
+ * main thread writes REQUEST, STOP_REQUEST, REQUEST_US, TWINS, STDIN_WRITTEN and STDIN_STATE; only the guest thread writes STDIN_READ.
  * Only the guest thread writes the words of turns. STDIN_WANTED is set by the guest thread and cleared by
  * the main thread. WAKE_FD is set once by the guest thread, when it first waits for descriptors, for which
  * no shared word can wake it.
@@ -35,6 +35,8 @@ export const WORD = {
   turnProvider: 10,
   turnPhase: 11,
   turnMs: 12,
+  /** Counts batches of twins that were posted to the guest thread. */
+  twins: 13,
 } as const;
 
 const WORDS = 16;

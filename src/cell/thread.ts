@@ -5,18 +5,23 @@
  * so whoever posts one has lost it; the main thread hands an image's pages back with `buffer` when
  * they are on their way to the host, and the next capture writes into the same bytes.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { CellMessage, SealedMessage, StartMessage } from './protocol.ts';
 
 /** `workerData` of the guest thread. */
 export interface ThreadStart {
   readonly shared: SharedArrayBuffer;
   readonly start: StartMessage;
-  /** In the order of `StartMessage`. */
+  /** The guest's own module, the first attachment of `StartMessage`. */
+  readonly module: SharedArrayBuffer;
+  /** The others, in their order. */
   readonly attachments: readonly ArrayBuffer[];
+  /** Where twins are ordered: see `remote-twins.ts`. */
+  readonly twins: MessagePort;
 }
 
 /** Guest thread → main thread. */
-export type ThreadReport = ThreadMessage | ThreadWish;
+export type ThreadReport = ThreadMessage | ThreadWish | BufferWish;
 
 /** To be sent to the host as it is. */
 export interface ThreadMessage {
@@ -27,6 +32,12 @@ export interface ThreadMessage {
 /** Sent after STDIN_WANTED was set to 1. */
 export interface ThreadWish {
   readonly wish: 'stdin';
+}
+
+/** A buffer of that size is wanted, all of it written once, or any answer: see `capture-room.ts`. */
+export interface BufferWish {
+  readonly wish: 'buffer';
+  readonly bytes: number;
 }
 
 /** Main thread → guest thread. */

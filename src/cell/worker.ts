@@ -12,13 +12,15 @@ import { nativeDescriptors } from '../handle/native-descriptors.ts';
 import { runGuest } from './guest-run.ts';
 import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
+import { RemoteTwins } from './remote-twins.ts';
 import { viewSharedControl } from './shared-control.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
 import { monotonicMs, monotonicNs, threadCpuNs, wallClockNs } from './wall-clock.ts';
 
 assert(parentPort !== null, 'the guest thread is a worker');
 const port = parentPort;
-const { shared, start, attachments } = workerData as ThreadStart;
+const { shared, start, module, attachments, twins } = workerData as ThreadStart;
+const control = viewSharedControl(shared);
 
 /** Unwinding throws once a frame: traces would make a deep stack cost its square. */
 Error.stackTraceLimit = 0;
@@ -72,7 +74,7 @@ port.on('message', take);
 try {
   await runGuest(
     {
-      shared: viewSharedControl(shared),
+      shared: control,
       clock: {
         realtimeNs: wallClockNs,
         monotonicNs,
@@ -84,14 +86,16 @@ try {
       report,
       wishStdin: () => send({ wish: 'stdin' }),
       native: nativeDescriptors(),
+      wishBuffer: (bytes) => send({ wish: 'buffer', bytes }),
       sealed,
       spareBuffer: () => {
         takeWaiting();
         return spare.pop();
       },
+      twins: (introduction) => new RemoteTwins(twins, control, introduction),
     },
     start,
-    attachments.map((buffer) => new Uint8Array(buffer)),
+    [module, ...attachments].map((buffer) => new Uint8Array(buffer)),
   );
 } catch (error) {
   const known = error instanceof HostError ? error : null;

@@ -40,7 +40,7 @@ export interface Instrumented {
  *   an index that is out of range in the guest's module might be ours in the new one.
  * - ERR_UNSUPPORTED_FEATURE, ERR_UNKNOWN_IMPORT: valid, but it can't be carried.
  */
-export function instrument(bytes: Uint8Array<ArrayBuffer>): Instrumented {
+export function instrument(bytes: Uint8Array): Instrumented {
   const module = readModule(bytes);
   const facts = readFacts(module);
   validate(bytes);
@@ -59,7 +59,7 @@ export function instrument(bytes: Uint8Array<ArrayBuffer>): Instrumented {
   return { bytes: assemble(module, facts, plan, layout), plan: encodePlan(plan) };
 }
 
-function validate(bytes: Uint8Array<ArrayBuffer>): void {
+function validate(bytes: Uint8Array): void {
   if (engine.validate(bytes)) return;
   let reason = 'the engine refuses it';
   try {

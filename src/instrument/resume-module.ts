@@ -28,16 +28,15 @@ import {
   type FunctionBranchHints,
 } from '../wasm/branch-hints.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
-import { readU32At, skipLeb } from '../wasm/leb.ts';
 import { BODY_BYTES_MAX } from '../wasm/limits.ts';
 import { SECTION, type SectionId } from '../wasm/section-id.ts';
-import { FUNCREF, I32, I64 } from '../wasm/value-type.ts';
 import { type ModuleEdits, writeNewModule } from '../wasm/writer.ts';
 import { BodyEmitter, type TwinTarget } from './body-emitter.ts';
 import { FunctionScanner } from './function-scan.ts';
-import { BASE_TYPE, type FuncType, GLOBAL, type Layout } from './layout.ts';
+import type { FuncType, Layout } from './layout.ts';
 import type { ModuleFacts } from './module-facts.ts';
-import type { ModulePlan } from './plan.ts';
+import { isCaptured, type ModulePlan } from './plan.ts';
+import { importSection, typeSection } from './resume-sections.ts';
 import { type Place, SitePositions } from './site-positions.ts';
 
 export interface ResumeModule {
@@ -58,11 +57,10 @@ const MODULE_NAME = 0;
 
 /**
  * Makes twins of the functions of one guest's module.
- *
- * The caller has checked with `siteCount` that the places exist.
  */
 export class ResumeModuleMaker {
   readonly #facts: ModuleFacts;
+  readonly #plan: ModulePlan;
   readonly #layout: Layout;
   readonly #scan: FunctionScanner;
   readonly #body = new ByteWriter(65_536);
@@ -70,6 +68,7 @@ export class ResumeModuleMaker {
 
   constructor(facts: ModuleFacts, plan: ModulePlan, layout: Layout) {
     this.#facts = facts;
+    this.#plan = plan;
     this.#layout = layout;
     this.#scan = new FunctionScanner(facts, plan);
     this.#emitter = new BodyEmitter(facts, plan, layout, this.#scan, this.#body);
@@ -78,7 +77,8 @@ export class ResumeModuleMaker {
   /**
    * A module called `name` with a twin for each of `places`.
    *
-   * ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
+   * - ERR_MALFORMED_IMAGE: the module has no such place.
+   * - ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
    */
   make(places: readonly Place[], name: string): ResumeModule {
     const types = new ExtraTypes(this.#layout.firstType + this.#layout.types.length);
@@ -100,8 +100,8 @@ export class ResumeModuleMaker {
       }))
       .filter(({ offsets }) => offsets.length > 0);
     const sections = new Map<SectionId, Uint8Array | readonly Uint8Array[]>([
-      [SECTION.type, this.#types(types)],
-      [SECTION.import, this.#imports(functions, completes)],
+      [SECTION.type, typeSection(this.#facts, this.#layout, types.types)],
+      [SECTION.import, importSection(this.#facts, this.#layout, functions, completes)],
       [SECTION.function, listOf(twinTypes)],
       [SECTION.export, exportsOf(places.length, first)],
       [SECTION.code, code.view()],
@@ -143,8 +143,11 @@ export class ResumeModuleMaker {
     sites: SitePositions,
   ): { readonly results: Uint8Array; readonly cold: readonly number[] } {
     const body = this.#body;
-    this.#scan.scan(func, site);
-    const snapshot = this.#scan.snapshot!;
+    const { importedFunctions, functions } = this.#facts;
+    const exists = func >= importedFunctions && func < functions && isCaptured(this.#plan, func);
+    if (exists) this.#scan.scan(func, site);
+    const snapshot = exists ? this.#scan.snapshot : null;
+    if (snapshot === null) throw noSuchPlace(func, site);
     body.clear();
     this.#emitter.twin(snapshot, target);
     if (body.length > BODY_BYTES_MAX) throw tooLarge(func);
@@ -157,90 +160,6 @@ export class ResumeModuleMaker {
   #resultsOf(func: number): Uint8Array {
     return this.#facts.typeResults[this.#facts.functionType[func]!]!;
   }
-
-  #types(extra: ExtraTypes): readonly Uint8Array[] {
-    const { bytes, sections } = this.#facts.module;
-    const section = sections.find(({ id }) => id === SECTION.type);
-    const head = new ByteWriter();
-    const own = section === undefined ? 0 : readU32At(bytes, section.offset);
-    const appended = [...this.#layout.types, ...extra.types];
-    head.u32(own + appended.length);
-    const tail = new ByteWriter();
-    for (const { params, results } of appended) {
-      tail.u8(0x60);
-      tail.u32(params.length);
-      tail.bytes(params);
-      tail.u32(results.length);
-      tail.bytes(results);
-    }
-    const entries =
-      section === undefined
-        ? new Uint8Array(0)
-        : bytes.subarray(skipLeb(bytes, section.offset), section.offset + section.size);
-    return [head.finish(), entries, tail.finish()];
-  }
-
-  #imports(functions: readonly number[], completes: readonly number[]): Uint8Array {
-    const facts = this.#facts;
-    const layout = this.#layout;
-    const out = new ByteWriter();
-    let count = 0;
-    const add = (module: string, name: string, kind: number): void => {
-      count++;
-      out.name(module);
-      out.name(name);
-      out.u8(kind);
-    };
-    const func = (module: string, name: string, type: number): void => {
-      add(module, name, 0);
-      out.u32(type);
-    };
-    facts.memory64.forEach((wide, index) => {
-      add('m', `m${index}`, 2);
-      out.u8(wide ? 4 : 0);
-      out.u32(0);
-    });
-    for (let index = 0; index <= layout.table; index++) {
-      add('m', `t${index}`, 1);
-      out.u8(facts.tableType[index] ?? FUNCREF);
-      out.u8(facts.table64[index] ? 4 : 0);
-      out.u32(0);
-    }
-    add('h', 'twins', 1);
-    out.u8(FUNCREF);
-    out.u8(0);
-    out.u32(0);
-    const ours = [I32, I64, I64, I32, ...layout.droppers.map(() => I32)];
-    for (
-      let index = 0;
-      index < layout.firstGlobal + GLOBAL.dropped + layout.droppers.length;
-      index++
-    ) {
-      add('m', `g${index}`, 3);
-      out.u8(facts.globalType[index] ?? ours[index - layout.firstGlobal]!);
-      out.u8(index < layout.firstGlobal ? facts.globalMutable[index]! : 1);
-    }
-    for (let tag = 0; tag <= layout.tag; tag++) {
-      add('m', `e${tag}`, 4);
-      out.u8(0);
-      out.u32(tag === layout.tag ? layout.firstType + BASE_TYPE.none : facts.module.tags[tag]!);
-    }
-    func('h', 'word', layout.firstType + BASE_TYPE.word);
-    func('h', 'ref', layout.firstType + BASE_TYPE.ref);
-    func('h', 'next', layout.firstType + BASE_TYPE.word);
-    for (const index of functions) func('f', String(index), functionType(facts, layout, index));
-    for (const type of completes) func('h', 'complete', type);
-    const head = new ByteWriter();
-    head.u32(count);
-    head.bytes(out.view());
-    return head.finish();
-  }
-}
-
-function functionType(facts: ModuleFacts, layout: Layout, func: number): number {
-  return func < facts.functions
-    ? facts.functionType[func]!
-    : layout.functionTypes[func - layout.firstFunction]!;
 }
 
 /** Types `[] → results` behind those of the module. */
@@ -300,6 +219,12 @@ function customSections(
   if (hints.length === 0) return added;
   const content = encodeBranchHints(hints);
   return [...added, { name: BRANCH_HINT_SECTION, content, before: SECTION.code }];
+}
+
+function noSuchPlace(func: number, site: number): HostError {
+  return new HostError('ERR_MALFORMED_IMAGE', "the image's stack does not fit the module", {
+    facts: { function: func, site },
+  });
 }
 
 function tooLarge(func: number): HostError {

@@ -13,6 +13,19 @@ export interface Place {
   readonly site: number;
 }
 
+/** More sites than any function has. */
+const SITES_MAX = 2 ** 24;
+
+/** A number for a place, its own where `canExist`. */
+export function placeKey({ func, site }: Place): number {
+  return func * SITES_MAX + site;
+}
+
+/** Whether any module could have this place: what an image names need not be one. */
+export function canExist({ func, site }: Place): boolean {
+  return func < SITES_MAX && site < SITES_MAX;
+}
+
 export class SitePositions {
   /** What all positions are added to. */
   base = 0;

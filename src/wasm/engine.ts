@@ -42,8 +42,8 @@ export interface EngineInstance {
 }
 
 interface Engine {
-  readonly validate: (bytes: Uint8Array<ArrayBuffer>) => boolean;
-  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => EngineModule;
+  readonly validate: (bytes: Uint8Array) => boolean;
+  readonly Module: new (bytes: Uint8Array) => EngineModule;
   readonly Instance: new (module: EngineModule, imports?: EngineImports) => EngineInstance;
   readonly Memory: new (descriptor: { initial: number }) => EngineMemory;
   readonly Table: new (descriptor: { element: 'anyfunc'; initial: number }) => EngineTable;

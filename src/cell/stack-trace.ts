@@ -1,0 +1,51 @@
+/**
+ * Which calls of wasm functions are on the stack, as the engine's own stack trace tells it.
+ *
+ * It costs some microseconds a frame and takes nothing down. It is a hint and no more: of functions that
+ * the engine has inlined it may lack some, and a guest's module can give itself any name.
+ */
+import { GUEST_MODULE, numberOfBatch, type TracedCall } from './twin-orders.ts';
+
+/** Innermost frames; the rest of a deeper stack was there before. */
+const FRAMES_MAX = 500;
+
+const WASM_URL = /^wasm:\/\/wasm\/(?:(.*)-)?[0-9a-f]+$/s;
+
+/** The batch by the module's address; null where it is no wasm module's. */
+const batches = new Map<string, number | null>();
+/** Addresses are few: a guest's, those of batches, our own files. */
+const ADDRESSES_MAX = 4096;
+
+/** The calls on the stack of this thread, each once. */
+export function traceStack(): TracedCall[] {
+  const holder: { stack?: unknown } = {};
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.prepareStackTrace = (_error, sites) => sites;
+  Error.stackTraceLimit = FRAMES_MAX;
+  try {
+    Error.captureStackTrace(holder, traceStack);
+    const sites = holder.stack as NodeJS.CallSite[];
+    const calls = new Map<string, TracedCall>();
+    for (const site of sites) {
+      const batch = batchAt(site.getScriptNameOrSourceURL());
+      const position = site.getPosition();
+      if (batch !== null) calls.set(`${batch}:${position}`, { batch, position });
+    }
+    return [...calls.values()];
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function batchAt(address: string | null): number | null {
+  if (address === null) return null;
+  let batch = batches.get(address);
+  if (batch === undefined) {
+    const match = WASM_URL.exec(address);
+    batch = match === null ? null : (numberOfBatch(match[1] ?? '') ?? GUEST_MODULE);
+    if (batches.size === ADDRESSES_MAX) batches.clear();
+    batches.set(address, batch);
+  }
+  return batch;
+}

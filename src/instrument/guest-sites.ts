@@ -1,0 +1,67 @@
+/**
+ * Finds the sites of a guest's functions by where their calls stand in the instrumented module.
+ *
+ * Nothing of that is kept when a module is instrumented: a function that is asked about is written again,
+ * which comes out the same.
+ */
+import { ByteWriter } from '../wasm/byte-writer.ts';
+import { BodyEmitter } from './body-emitter.ts';
+import { FunctionScanner } from './function-scan.ts';
+import type { Layout } from './layout.ts';
+import type { ModuleFacts } from './module-facts.ts';
+import { isCaptured, type ModulePlan } from './plan.ts';
+import { type Place, SitePositions } from './site-positions.ts';
+
+export class GuestSites {
+  readonly #facts: ModuleFacts;
+  readonly #plan: ModulePlan;
+  /** Where bodies begin in the instrumented module, by defined function, those of the pass included. */
+  readonly #bodyStart: Uint32Array;
+  readonly #scan: FunctionScanner;
+  readonly #emitter: BodyEmitter;
+  readonly #body = new ByteWriter(65_536);
+  readonly #known = new Map<number, SitePositions>();
+
+  constructor(facts: ModuleFacts, plan: ModulePlan, layout: Layout, bodyStart: Uint32Array) {
+    this.#facts = facts;
+    this.#plan = plan;
+    this.#bodyStart = bodyStart;
+    this.#scan = new FunctionScanner(facts, plan);
+    this.#emitter = new BodyEmitter(facts, plan, layout, this.#scan, this.#body);
+  }
+
+  /** The place whose call stands at `position` of the instrumented module; null where no site's does. */
+  find(position: number): Place | null {
+    const func = this.#functionAt(position);
+    if (func < this.#facts.importedFunctions || func >= this.#facts.functions) return null;
+    if (!isCaptured(this.#plan, func)) return null;
+    let sites = this.#known.get(func);
+    if (sites === undefined) {
+      sites = this.#sitesOf(func);
+      this.#known.set(func, sites);
+    }
+    return sites.find(position);
+  }
+
+  #sitesOf(func: number): SitePositions {
+    this.#scan.scan(func);
+    this.#body.clear();
+    this.#emitter.captured();
+    const sites = new SitePositions();
+    sites.add(func, this.#bodyStart[func - this.#facts.importedFunctions]!, this.#emitter);
+    return sites;
+  }
+
+  /** The function whose body is the last that begins at or before `position`. */
+  #functionAt(position: number): number {
+    const starts = this.#bodyStart;
+    let low = 0;
+    let high = starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (starts[middle]! <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1 + this.#facts.importedFunctions;
+  }
+}
