@@ -21,6 +21,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   wasi: 3,
   component: 3,
   handle: 2,
+  kv: 2,
   pool: 2,
   vault: 2,
   trace: 2,

@@ -21,6 +21,7 @@ import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
+import { createKvProvider, KV_IMPORTS } from '../kv/kv-provider.ts';
 import { poolCalls } from '../pool/pool-calls.ts';
 import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
 import type { Clock } from '../resource/clock.ts';
@@ -468,6 +469,7 @@ function grantsOf(
 ): Grants {
   const { logFd, streams } = start;
   // By the module alone, so that a restore has the same providers as the run before.
+  const usesKv = imports.some(({ module }) => module === KV_IMPORTS);
   const usesPools = imports.some(({ module }) => module === POOL_IMPORTS);
   const sink = (stream: 1 | 2, to: GuestStream | null): Grants['stdout'] =>
     createOutputSink({
@@ -492,6 +494,7 @@ function grantsOf(
       ...(usesPools
         ? [createPoolProvider({ grants: start.pools, random: world.random, calls: poolCalls() })]
         : []),
+      ...(usesKv ? [createKvProvider(start.kv)] : []),
       ...(layer === null ? [] : [layer.provider]),
       ...foreign,
     ],

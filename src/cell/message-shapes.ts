@@ -76,6 +76,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     preopens: arrayOf(preopen),
     keeping: nullable(mapOf({ directory: text(), carryBytesMax: count })),
     pools: arrayOf(poolGrant),
+    kv: arrayOf(mapOf({ name: text(), hostPath: text(), readOnly: boolean })),
     providers: arrayOf(mapOf({ module: text(), export: text(), options, digest })),
     limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),

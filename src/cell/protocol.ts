@@ -17,6 +17,7 @@
 import type { CborValue } from '../cbor/cbor.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
 import type { ListenerGrant } from '../handle/grants.ts';
+import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
@@ -36,6 +37,8 @@ export interface StartMessage {
   readonly keeping: FileKeeping | null;
   /** Page files that the guest may open as pools. */
   readonly pools: readonly PoolGrant[];
+  /** Databases that the guest may open. */
+  readonly kv: readonly KvGrant[];
   /** In their order: a later one may rely on an earlier one. */
   readonly providers: readonly ForeignProvider[];
   readonly limits: Limits;

@@ -35,6 +35,7 @@ export type RestoreChanges = Partial<
     RunRequest,
     | 'preopens'
     | 'pools'
+    | 'kv'
     | 'providers'
     | 'providerPaths'
     | 'listen'

@@ -1,11 +1,11 @@
 /** `--pool NAME=FILE[,page=BYTES][,frames=N][,pages=N][,ro]`. */
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { FRAMES_DEFAULT, FRAMES_MAX, FRAMES_MIN, POOL_BYTES_MAX } from '../pool/frame-table.ts';
 import { isPageBytes, PAGE_BYTES_DEFAULT, PAGES_LIMIT } from '../pool/pool-format.ts';
 import { PAGES_MAX_DEFAULT, type PoolGrant } from '../pool/pool-grant.ts';
 import { parseCount } from './quantities.ts';
+import { truePath } from './true-path.ts';
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -50,19 +50,6 @@ function readWords(words: readonly string[]): Omit<PoolGrant, 'name' | 'hostPath
     throw wrong('Pages of a pool have 1024 to 65536 bytes, a power of two.', 'write page=4096');
   }
   return { pageBytes, frames, pagesMax, readOnly };
-}
-
-/** Without symbolic links: all who share the file find each other by its name. */
-function truePath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    try {
-      return join(realpathSync(dirname(path)), basename(path));
-    } catch {
-      return path;
-    }
-  }
 }
 
 function wrong(message: string, hint: string): HostError {

@@ -75,12 +75,13 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
 
 function readChanges(
   options: RestoreOptions,
-  { preopens, pools, providers, providerPaths, listen }: GatheredOptions,
+  { preopens, pools, kv, providers, providerPaths, listen }: GatheredOptions,
 ): RestoreChanges {
   const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(pools.length === 0 ? {} : { pools }),
+    ...(kv.length === 0 ? {} : { kv }),
     ...(providers.length === 0 ? {} : { providers }),
     ...(providerPaths.length === 0 ? {} : { providerPaths }),
     ...(listen.length === 0 ? {} : { listen }),

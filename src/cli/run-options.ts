@@ -14,8 +14,10 @@ import {
 import type { CellPath } from '../host/cell-command.ts';
 import type { ListenRequest } from '../host/listening-socket.ts';
 import type { ProviderRequest } from '../host/provider-file.ts';
+import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { TriggerOrder } from './job-host.ts';
+import { readKv } from './kv-option.ts';
 import { readListen } from './listen-option.ts';
 import { readPool } from './pool-option.ts';
 import { readProvider, readProviderPath } from './provider-options.ts';
@@ -50,6 +52,7 @@ export interface SharedOptions {
 export interface GatheredOptions {
   readonly preopens: Preopen[];
   readonly pools: PoolGrant[];
+  readonly kv: KvGrant[];
   readonly providers: ProviderRequest[];
   readonly providerPaths: CellPath[];
   readonly listen: ListenRequest[];
@@ -62,6 +65,7 @@ export function addSharedOptions(
 ): GatheredOptions {
   const preopens: Preopen[] = [];
   const pools: PoolGrant[] = [];
+  const kv: KvGrant[] = [];
   const providers: ProviderRequest[] = [];
   const providerPaths: CellPath[] = [];
   const listen: ListenRequest[] = [];
@@ -88,6 +92,13 @@ export function addSharedOptions(
       'let the guest share this page file as a pool; then perhaps ,page=4096,frames=256,pages=N,ro',
       (text) => {
         pools.push(readPool(text, pools));
+      },
+    )
+    .option(
+      '--kv <name=file>',
+      'let the guest use this database of keys and values; then perhaps ,ro',
+      (text) => {
+        kv.push(readKv(text, kv));
       },
     )
     .option(
@@ -148,7 +159,7 @@ export function addSharedOptions(
     .addOption(new Option('--memory-digest').hideHelp())
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
-  return { preopens, pools, providers, providerPaths, listen, triggers };
+  return { preopens, pools, kv, providers, providerPaths, listen, triggers };
 }
 
 /** `parse`, with the option among the facts of its errors. */

@@ -180,7 +180,11 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
         sockets,
       }),
       program: programFor(tools.program, request.wasi),
-      paths: [...providerDirectories(options.providers), ...(request.providerPaths ?? [])],
+      paths: [
+        ...(request.kv ?? []),
+        ...providerDirectories(options.providers),
+        ...(request.providerPaths ?? []),
+      ],
       logFd,
       inheritStdio: options.inheritStdio,
       furtherFds: [...streams.hostFds, ...sockets.map(({ hostFd }) => hostFd)],
@@ -279,6 +283,7 @@ function cellWork(
       preopens,
       keeping: request.wasi === 'stasis' ? keepingOf(places, job, request) : null,
       pools: request.pools ?? [],
+      kv: request.kv ?? [],
       providers,
       limits: {
         fuel: request.fuel === null ? null : BigInt(request.fuel),

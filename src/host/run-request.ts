@@ -3,6 +3,7 @@
  * an image grants nothing.
  */
 import type { Preopen } from '../cell/protocol.ts';
+import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 import type { CellPath } from './cell-command.ts';
@@ -23,6 +24,8 @@ export interface RunRequest {
   readonly carryBytesMax?: number;
   /** Absent in requests of jobs that are older than pools. */
   readonly pools?: readonly PoolGrant[];
+  /** Absent in requests of jobs that are older than databases. */
+  readonly kv?: readonly KvGrant[];
   /** Absent, as are their paths, in requests of jobs that are older than providers. */
   readonly providers?: readonly ProviderRequest[];
   /** What the providers may read and write, beside the directories that their files lie in. */

@@ -59,7 +59,7 @@ export class ProviderRegistry {
       try {
         provider.attach?.(guest);
       } catch (error) {
-        throw providerFailure(provider, 'looking at the guest', error);
+        throw providerFailure(provider, 'starting', error);
       }
     }
   }

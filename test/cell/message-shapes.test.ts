@@ -15,6 +15,7 @@ const fromHost: readonly HostMessage[] = [
       { hostPath: '/h', guestPath: '/g', readOnly: true },
       { hostPath: '/i', guestPath: '/j', readOnly: false, policy: 'refuse' },
     ],
+    kv: [{ name: 'k', hostPath: '/k', readOnly: true }],
     keeping: { directory: '/k', carryBytesMax: 5 },
     providers: [
       { module: '/p.mjs', export: 'default', options: { a: 'b' }, digest: '0'.repeat(64) },

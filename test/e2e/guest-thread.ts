@@ -22,6 +22,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     preopens: request.preopens,
     pools: request.pools ?? [],
     keeping: null,
+    kv: request.kv ?? [],
     providers: readProviderFiles(request.providers ?? []),
     limits: {
       fuel: null,

@@ -27,6 +27,7 @@ const start = (script: string): StartMessage => ({
   preopens: [],
   keeping: null,
   pools: [],
+  kv: [],
   providers: [],
   limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
   invoke: null,
