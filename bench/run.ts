@@ -1,10 +1,10 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi] [KERNEL…]`.
  *
- * It prints four tables, and writes all figures to `bench/results/latest.json` when it ran whole. They
- * are ratios and medians: nothing here passes or fails. `docs/performance.md` says what they mean.
+ * It prints five tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
+ * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here passes or fails. `docs/performance.md` says what they mean.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
@@ -16,9 +16,10 @@ import type { PauseResult } from './pause-run.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { Table } from './table.ts';
+import { measureWasi, type WasiResult } from './wasi-hosts.ts';
 
 const MB = 1e6;
-const PARTS = ['kernels', 'instrument', 'pause', 'pool'] as const;
+const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi'] as const;
 type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
@@ -42,15 +43,48 @@ try {
     instrument: wants('instrument') ? benchInstrument() : [],
     pause: wants('pause') ? benchPause() : [],
     pool: wants('pool') ? benchPools() : [],
+    wasi: wants('wasi') ? await benchWasi() : [],
     machine: machineFacts(),
   };
-  if (only === undefined && kernels.length === 0 && !quick) {
-    const folder = join(import.meta.dirname, 'results');
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'latest.json'), `${JSON.stringify(results, null, 2)}\n`);
-  }
+  if (kernels.length === 0 && !quick) keep(results);
 } finally {
   scratch.remove();
+}
+
+/** The machine's facts are those of the last whole run. */
+function keep(results: Readonly<Record<string, unknown>>): void {
+  const folder = join(import.meta.dirname, 'results');
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, 'latest.json');
+  const before = only === undefined ? {} : JSON.parse(readFileSync(path, 'utf8'));
+  const after = only === undefined ? results : { ...before, [only]: results[only] };
+  writeFileSync(path, `${JSON.stringify(after, null, 2)}\n`);
+}
+
+async function benchWasi(): Promise<readonly WasiResult[]> {
+  print(
+    'Calls of WASI from inside a guest: a second of processor time, and as ratios to node:wasi.\n',
+  );
+  const heads = [
+    'node:wasi',
+    '     ours',
+    ' in-memory shim',
+    'ours / node',
+    'shim / node',
+    'noise ±',
+  ];
+  const table = new Table(['call', ...heads], 20, print);
+  const found = await measureWasi({ folder: scratch.folder, rounds: quick ? 1 : 5 });
+  for (const { call, perSecond, ratios, noise } of found) {
+    const rates = [perSecond.node, perSecond.stasis, perSecond.bjorn3];
+    const cells = rates.map((rate) =>
+      rate < 1000 ? rate.toFixed(1) : Math.round(rate).toString(),
+    );
+    const compared = [ratios.stasis, ratios.bjorn3, noise].map((ratio) => ratio.toFixed(2));
+    table.row([call, ...cells, ...compared]);
+  }
+  print('');
+  return found;
 }
 
 function benchKernels(): readonly KernelResult[] {

@@ -66,7 +66,9 @@ function runShim(): Uint8Array {
     ]),
   );
   const stdout = new File([]);
-  const shim = new Shim([], [], [0, 1, 2].map(() => new OpenFile(stdout)).concat(root as never));
+  const shim = new Shim([], [], [0, 1, 2].map(() => new OpenFile(stdout)).concat(root as never), {
+    debug: false,
+  });
   const calls = { ...shim.wasiImport } as unknown as Record<string, WasmFunction>;
   const clock = calls['clock_time_get'] as unknown as (...args: unknown[]) => number;
   // It has no clock of processor time, which the guest measures with.

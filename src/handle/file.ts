@@ -10,6 +10,8 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { ERRNO, type Errno, errnoOf } from '../abi/errno.ts';
 import { FDFLAGS } from '../abi/flags.ts';
+import type { Anchor } from './anchor.ts';
+import { fastCalls } from './fast-calls.ts';
 import type { HandleFacts } from './handle-facts.ts';
 import type { Preopen } from './preopens.ts';
 
@@ -60,6 +62,17 @@ export function openRegularFile(hostPath: string, flags: number): number {
   } catch (error) {
     return -errnoOf(error);
   }
+  return onlyRegular(fd);
+}
+
+/** The same for `name` in the directory `anchor`. */
+export function openRegularFileIn(anchor: Anchor, name: string, flags: number): number {
+  const native = anchor.byDescriptor && (flags & constants.O_CREAT) === 0 ? fastCalls() : null;
+  const fd = native === null ? -1 : native.openAt(anchor.fd, name, flags);
+  return fd < 0 ? openRegularFile(anchor.prefix + name, flags) : onlyRegular(fd);
+}
+
+function onlyRegular(fd: number): number {
   const stats = fstatSync(fd);
   if (stats.isFile()) return fd;
   closeSync(fd);

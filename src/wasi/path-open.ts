@@ -12,8 +12,8 @@ import {
 import { type Anchor, closeAnchor, openAnchor } from '../handle/anchor.ts';
 import { openName } from '../handle/changes.ts';
 import type { DirectoryHandle } from '../handle/directory.ts';
-import { type FileHandle, openFlags, openRegularFile } from '../handle/file.ts';
-import { followLink, hostPathOf, place, type Walk, walkedPath } from '../handle/walk.ts';
+import { type FileHandle, openFlags, openRegularFileIn } from '../handle/file.ts';
+import { followLink, place, type Walk, walkedPath } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { heldDirectory } from './held.ts';
@@ -157,7 +157,7 @@ function openHere(
     cuts: cut !== 0,
   };
   const hostFd = openName({ directory, walk }, intent, () =>
-    openRegularFile(hostPathOf(walk), access | created | cut),
+    openRegularFileIn(place(walk), walk.name, access | created | cut),
   );
   if (hostFd >= 0) return fileHandle(directory, request, walk, hostFd, cut !== 0);
   const errno = -hostFd as Errno;
