@@ -60,8 +60,9 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .addHelpText(
       'after',
       `
-Example:
+Examples:
   $ stasis run --detach --name job --checkpoint-every 1s guests/build/nqueens.wasm 12
+  $ stasis run --pool tree=data.pages,frames=64 guests/build/pools/pool-btree.wasm 0 1 1000
 
 The exit status is the guest's own; docs/errors.md lists the others.`,
     )

@@ -192,7 +192,7 @@ export class FrameTable {
   find(page: number): number {
     let next = this.#bytes.u32(this.#bucketOf(page));
     for (let steps = 0; next !== 0; steps++) {
-      if (steps >= this.frames || next > this.frames) throw damagedTable();
+      if (steps >= this.frames) throw damagedTable();
       const entry = this.#entry(next - 1);
       if (this.#bytes.u32(entry + ENTRY.page) === page) return next - 1;
       next = this.#bytes.u32(entry + ENTRY.next);
@@ -397,6 +397,7 @@ export class FrameTable {
   }
 
   #entry(frame: number): number {
+    if (!(frame >= 0 && frame < this.frames)) throw damagedTable();
     return this.#layout.entriesAt + frame * ENTRY_BYTES;
   }
 
@@ -414,9 +415,9 @@ export class FrameTable {
 
   #unchain(frame: number): void {
     let at = this.#bucketOf(this.page(frame));
-    for (;;) {
+    for (let steps = 0; steps < this.frames; steps++) {
+      // The end of the chain is no entry, and is refused as such.
       const next = this.#bytes.u32(at);
-      if (next === 0 || next > this.frames) throw damagedTable();
       const entry = this.#entry(next - 1);
       if (next === frame + 1) {
         this.#bytes.setU32(at, this.#bytes.u32(entry + ENTRY.next));
@@ -424,11 +425,12 @@ export class FrameTable {
       }
       at = entry + ENTRY.next;
     }
+    throw damagedTable();
   }
 }
 
 /** Somebody else wrote into the file: ours never leave it so. */
-function damagedTable(): HostError {
+export function damagedTable(): HostError {
   return new HostError('ERR_POOL_UNUSABLE', "The pool's frames are damaged.", {
     hint: 'end the guests that have the pool open; what they flushed is safe',
   });

@@ -16,6 +16,7 @@ import { ERRNO } from '../abi/errno.ts';
 import type { GuestMemory } from '../abi/guest-memory.ts';
 import { assert } from '../fault/assert.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
+import { damagedTable } from './frame-table.ts';
 import { HOLDS_MAX, type Pin, type PinState, type PoolState } from './pin.ts';
 import type { PoolGrant } from './pool-grant.ts';
 import type { SharedPool } from './shared-pool.ts';
@@ -257,7 +258,8 @@ export class GuestPool {
   #release(pin: Pin, publish: boolean): number {
     const { table } = this.#shared;
     const frame = table.find(pin.page);
-    assert(frame >= 0, 'a held page is in a frame');
+    // A held page is in a frame, unless somebody else wrote into the table.
+    if (frame < 0) throw damagedTable();
     if (publish && pin.frame === NO_FRAME) table.publish(frame, this.#bytesOf(pin));
     else if (publish) table.publishOwn(frame);
     this.#shared.unlatch(frame);

@@ -78,8 +78,10 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
     closeAll(fds);
   };
   try {
+    // Node's permission model refuses fsync: where that is all there is, each write is durable by itself.
+    const flags = constants.O_RDWR | (calls === null ? constants.O_DSYNC : 0);
     const make = grant.readOnly ? 0 : constants.O_CREAT;
-    const fd = openOwn(grant.hostPath, 'page file', constants.O_RDWR | make);
+    const fd = openOwn(grant.hostPath, 'page file', flags | make);
     fds.push(fd);
     locks = calls === null ? databaseLocks(`${grant.hostPath}-lock-`) : rangeLocks(calls, fd);
     const taken = takeMutex(locks, waits);
@@ -100,7 +102,7 @@ export function openPool(options: OpenOptions): SharedPool | 'interrupted' | 'ti
       },
     });
     const journal = `${grant.hostPath}-journal`;
-    const journalFd = openOwn(journal, 'journal', constants.O_RDWR | constants.O_CREAT);
+    const journalFd = openOwn(journal, 'journal', flags | constants.O_CREAT);
     fds.push(journalFd);
     const pages = new PageFile({ path: grant.hostPath, header, fd, journalFd, calls });
     const isAlone = !locks.anyGuest();

@@ -72,13 +72,19 @@ function scriptOf(chance: Chance, way: string): Step[] {
 describe.each(ways)('a script of calls, captured after each: %s', (way) => {
   test.each(Array.from({ length: SCRIPTS }, (_, at) => at))('script %i', async (at) => {
     const script = scriptOf(chanceOf(seed + at), way);
-    const run = async (grants: PoolGrant[], captureAfter: number): Promise<unknown[]> => {
+    const run = async (
+      grants: PoolGrant[],
+      captureAfter: number,
+      reason: 'restarted' | 'resumed' = 'resumed',
+    ): Promise<unknown[]> => {
       let guest = new PoolGuest({ grants });
       const told: unknown[] = [];
       for (const [index, step] of script.entries()) {
         const answer = step(guest);
         told.push(index === script.length - 1 ? answer : seen(guest, answer));
-        if (index === captureAfter) guest = await restarted(guest, grants);
+        if (index !== captureAfter) continue;
+        if (reason === 'restarted') guest = await restarted(guest, grants);
+        else await guest.goOn((await guest.capture()).states, reason);
       }
       guest.end();
       return told;
@@ -86,11 +92,12 @@ describe.each(ways)('a script of calls, captured after each: %s', (way) => {
     const grantsOf = () => [grantOf(newFile(), { frames: 8 })];
     const reference = await run(grantsOf(), -1);
     for (let after = 0; after < script.length; after++) {
-      expect(await run(grantsOf(), after), `captured after ${after}, seed ${seed}`).toEqual(
-        reference,
-      );
+      for (const reason of ['restarted', 'resumed'] as const) {
+        const told = await run(grantsOf(), after, reason);
+        expect(told, `${reason} after ${after}, seed ${seed}`).toEqual(reference);
+      }
     }
-    console.log(`pool ${way}: ${script.length} captures of a script, seed ${seed + at}`);
+    console.log(`pool ${way}: 2 × ${script.length} captures of a script, seed ${seed + at}`);
   });
 });
 
