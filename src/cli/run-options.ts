@@ -79,7 +79,7 @@ export function addSharedOptions(
     )
     .option(
       '--dir <host::guest[::policy]>',
-      'grant a directory; HOST alone has the same path in the guest; POLICY says what checkpoints mean for its files: reopen (default), rollback or refuse',
+      'grant a directory; HOST alone has the same path in the guest; POLICY says what checkpoints mean for its files: reopen (default), rollback, private or refuse',
       (text) => {
         preopens.push(readPreopen(text, false));
       },
@@ -228,7 +228,7 @@ function readPolicy(policy: string, readOnly: boolean): FilePolicy {
       hint: `write --dir HOST::GUEST::POLICY, with one of ${FILE_POLICIES.join(', ')}`,
     });
   }
-  if (readOnly && policy === 'rollback') {
+  if (readOnly && (policy === 'rollback' || policy === 'private')) {
     throw new HostError(
       'ERR_USAGE',
       `Nothing changes in a directory that is granted for reading only, so it can't be ${policy}.`,

@@ -15,6 +15,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { fastCalls } from './fast-calls.ts';
+import type { PrivateView } from './private-view.ts';
 
 export interface Anchor {
   readonly fd: number;
@@ -22,6 +23,8 @@ export interface Anchor {
   readonly prefix: string;
   /** Whether `prefix` goes through the descriptor. */
   readonly byDescriptor: boolean;
+  /** Where a private view has to fill in what is looked up: see `private-view.ts`. */
+  readonly view: PrivateView | null;
 }
 
 /** Only names the directory: works without the right to list it. The same number on every Linux that Node supports. */
@@ -33,18 +36,20 @@ const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | O_PATH;
 export function openRootAnchor(hostPath: string): Anchor {
   const fd = openSync(hostPath, OPEN_DIRECTORY);
   const byDescriptor = process.platform === 'linux' && reachesItself(fd);
-  return { fd, prefix: byDescriptor ? prefixOf(fd) : `${hostPath}/`, byDescriptor };
+  return { fd, prefix: byDescriptor ? prefixOf(fd) : `${hostPath}/`, byDescriptor, view: null };
 }
 
 /** The anchor of the directory `name` in `parent`; a symbolic link is refused (ENOTDIR or ELOOP). */
 export function openAnchor(parent: Anchor, name: string): Anchor {
+  const { view } = parent;
+  view?.prepare(parent, name);
   const path = parent.prefix + name;
   const flags = OPEN_DIRECTORY | constants.O_NOFOLLOW;
   const { byDescriptor } = parent;
   const native = byDescriptor ? fastCalls() : null;
   const opened = native === null ? -1 : native.openAt(parent.fd, name, flags);
   const fd = opened < 0 ? openSync(path, flags) : opened;
-  return { fd, prefix: byDescriptor ? prefixOf(fd) : `${path}/`, byDescriptor };
+  return { fd, prefix: byDescriptor ? prefixOf(fd) : `${path}/`, byDescriptor, view };
 }
 
 export function closeAnchor(anchor: Anchor): void {

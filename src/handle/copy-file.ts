@@ -34,7 +34,8 @@ export function setMode(path: string, mode: number): void {
   }
 }
 
-function copyContents(reader: number, writer: number): void {
+/** Of the open file `reader` to the open, empty one `writer`. Throws what Node throws. */
+export function copyContents(reader: number, writer: number): void {
   const chunk = new Uint8Array(CHUNK_BYTES);
   for (let at = 0; ; ) {
     const read = readSync(reader, chunk, 0, CHUNK_BYTES, at);

@@ -26,7 +26,7 @@ import {
 import { type Anchor, closeAnchor, openAnchor } from './anchor.ts';
 import { anchorOf, type DirectoryHandle } from './directory.ts';
 import type { Listing } from './listing.ts';
-import { locate } from './locate.ts';
+import { type Inode, locate } from './locate.ts';
 import type { Preopen } from './preopens.ts';
 import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
 import { identityOf, keyOf } from './undo-record.ts';
@@ -68,7 +68,7 @@ export function captureDirectory(directory: DirectoryHandle): DirectoryState {
   const { fd } = anchorOf(directory);
   const stats = fstatSync(fd, { bigint: true });
   // The granted directory needs no path: wherever it is, the grant finds it.
-  const path = directory.path === '' ? '' : locate(preopen, directory.path, fd, stats);
+  const path = directory.path === '' ? '' : pathOf(directory, fd, stats);
   if (path === null || (path !== '' && stats.nlink === 0n)) {
     throw notCapturable(preopen.grant, directory.path, 'was deleted or moved out of the directory');
   }
@@ -88,6 +88,13 @@ export function captureDirectory(directory: DirectoryHandle): DirectoryState {
   };
 }
 
+function pathOf({ preopen, path }: DirectoryHandle, fd: number, stats: Inode): string | null {
+  const { image } = preopen;
+  if (image === null) return locate(preopen, path, fd, stats);
+  const number = image.directoryNumber(fd);
+  return number === null ? null : (image.standing(number)?.path ?? null);
+}
+
 /** Opens the directory again below today's grants. Throws HostError ERR_RESOURCE_CHANGED or _NOT_GRANTED. */
 export function rebuildDirectory(
   state: DirectoryState,
@@ -97,7 +104,8 @@ export function rebuildDirectory(
   const { anchor, path } = openAgain(state, preopen);
   const stats = fstatSync(anchor.fd, { bigint: true });
   const was = preopen.rollback?.chain.successorOf(identityOf(state)) ?? state;
-  if (path !== '' && keyOf(identityOf(stats)) !== keyOf(identityOf(was))) {
+  // What is in a private view was made by this process itself.
+  if (path !== '' && preopen.view === null && keyOf(identityOf(stats)) !== keyOf(identityOf(was))) {
     closeAnchor(anchor);
     throw changed(preopen.grant, state.path, 'was replaced by another directory');
   }

@@ -4,12 +4,13 @@
  *
  *   reopen    files are opened again where they were; what was written since the checkpoint stays
  *   rollback  what the guest changed since the checkpoint is undone at the restore
+ *   private   the guest changes a view of its own, which goes into the image; the host's files stay
  *   refuse    no checkpoint while anything below the directory is open
  */
 import { HostError } from '../fault/host-error.ts';
 import { showGuestText } from './guest-text.ts';
 
-export const FILE_POLICIES = ['reopen', 'rollback', 'refuse'] as const;
+export const FILE_POLICIES = ['reopen', 'rollback', 'private', 'refuse'] as const;
 
 export type FilePolicy = (typeof FILE_POLICIES)[number];
 
@@ -22,10 +23,12 @@ export function isFilePolicy(text: string): text is FilePolicy {
 /**
  * Whether a guest that was captured with `held` may go on with `granted`. Where nothing was kept beside
  * the files, either way of opening them again will do; changes that were to be undone may be left as they
- * are; but nothing can be undone that was not written down.
+ * are; but nothing can be undone that was not written down, and a
+ * view that lies in the image has to stay one.
  */
 function mayFollow(held: FilePolicy, granted: FilePolicy): boolean {
-  return held === granted || granted === 'reopen' || granted === 'refuse';
+  if (held === granted) return true;
+  return held !== 'private' && (granted === 'reopen' || granted === 'refuse');
 }
 
 /**

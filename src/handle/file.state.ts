@@ -31,6 +31,7 @@ import { syncFile } from './durability.ts';
 import { type FileHandle, openFlags, openRegularFile, reopenFlags } from './file.ts';
 import { locate } from './locate.ts';
 import { type Preopen, shownPath } from './preopens.ts';
+import { numberInView, openInView } from './private-files.ts';
 import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
 import { identityOf } from './undo-record.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
@@ -45,6 +46,8 @@ export const fileShape = mapOf({
   path: text(PATH_BYTES_MAX),
   /** Number of its contents in the image, when it has no name left; what follows up to `mtimeNs` doesn't count then. */
   unnamed: nullable(integer(0)),
+  /** Number of the file in its directory's private view (`private-state.ts`). */
+  inView: nullable(integer(0)),
   dev: u64,
   ino: u64,
   /** Nanoseconds since 1970; 0 where the host doesn't know. */
@@ -67,9 +70,10 @@ export function captureFile(file: FileHandle, unnamed: UnnamedFiles): FileState 
   const { grant } = file.preopen;
   refuseIfAsked(file.preopen, file.path);
   const stats = fstatSync(file.hostFd, { bigint: true });
+  const inView = numberInView(file, unnamed.allowance);
   const links = file.preopen.rollback?.linksOf(stats) ?? stats.nlink;
-  const nameless = links === 0n ? carry(file, unnamed) : null;
-  if (nameless === null) {
+  const nameless = links === 0n && inView === null ? carry(file, unnamed) : null;
+  if (nameless === null && inView === null) {
     const path = locate(file.preopen, file.path, file.hostFd, stats);
     if (path === null) {
       throw notCapturable(grant, file.path, 'was deleted or moved out of the directory');
@@ -81,6 +85,7 @@ export function captureFile(file: FileHandle, unnamed: UnnamedFiles): FileState 
     preopen: grant.guestPath,
     path: file.path,
     unnamed: nameless,
+    inView,
     dev: stats.dev,
     ino: stats.ino,
     birthtimeNs: stats.birthtimeNs,
@@ -101,10 +106,7 @@ export function rebuildFile(
   { preopens, unnamed }: { readonly preopens: readonly Preopen[]; readonly unnamed: UnnamedFiles },
 ): FileHandle {
   const preopen = grantedPreopen(preopens, state.preopen, { readOnly: !state.writable });
-  const { hostFd, path } =
-    state.unnamed === null
-      ? openByPath(state, preopen)
-      : { hostFd: openUnnamed(state, preopen, unnamed.pathOf(state.unnamed)), path: state.path };
+  const { hostFd, path } = openAgain(state, preopen, unnamed);
   return {
     kind: 'file',
     hostFd,
@@ -120,10 +122,28 @@ export function rebuildFile(
   };
 }
 
-function openByPath(
-  state: FileState,
-  preopen: Preopen,
-): { readonly hostFd: number; readonly path: string } {
+interface OpenedAgain {
+  readonly hostFd: number;
+  readonly path: string;
+}
+
+function openAgain(state: FileState, preopen: Preopen, unnamed: UnnamedFiles): OpenedAgain {
+  const { path } = state;
+  if (state.inView !== null) return { hostFd: openViewed(state, state.inView, preopen), path };
+  if (state.unnamed === null) return openByPath(state, preopen);
+  return { hostFd: openUnnamed(state, preopen, unnamed.pathOf(state.unnamed)), path };
+}
+
+function openViewed(state: FileState, inView: number, preopen: Preopen): number {
+  const { hostFd, isLower } = openInView(preopen, inView, state);
+  if (hostFd < 0) throw changed(preopen.grant, state.path, lostBy(-hostFd));
+  const difference = isLower ? differenceOf(hostFd, state, preopen) : null;
+  if (difference === null) return hostFd;
+  closeSync(hostFd);
+  throw changed(preopen.grant, state.path, difference);
+}
+
+function openByPath(state: FileState, preopen: Preopen): OpenedAgain {
   const { grant } = preopen;
   const walk = startWalk(preopen.root, state.path);
   if (typeof walk === 'number') throw changed(grant, state.path, lostBy(walk));

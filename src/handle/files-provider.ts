@@ -16,6 +16,7 @@ import { fileContentShape } from './file-content.ts';
 import { checkPolicy, FILE_POLICIES } from './file-policy.ts';
 import type { FileKeeping } from './grants.ts';
 import { type Preopen, policyOf } from './preopens.ts';
+import { viewShape } from './private-state.ts';
 import type { Rollback } from './rollback.ts';
 import { undoChainIn } from './undo-chain.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
@@ -35,6 +36,8 @@ const filesShape = mapOf({
   ),
   /** Where directories are rolled back, of the interval that began here: see `undo-chain.ts`. */
   mark: nullable(text(MARK_LENGTH)),
+  /** One for each directory that is private. */
+  views: arrayOf(viewShape, 0, DIRECTORIES_MAX),
   unnamed: arrayOf(fileContentShape),
 });
 
@@ -61,6 +64,9 @@ export function createFilesProvider(parts: FilesParts): Provider {
         policy: policyOf(grant),
       })),
       mark: rollback === null ? null : kept(() => rollback.prepare(preopens)),
+      views: preopens.flatMap(({ grant, image }) =>
+        image === null ? [] : [image.state(grant.guestPath)],
+      ),
       unnamed: unnamed.contents,
     }),
     commit: () => rollback?.commit(),
@@ -72,6 +78,7 @@ export function createFilesProvider(parts: FilesParts): Provider {
       if (reason === 'resumed' || reason === 'aborted') return;
       checkPolicies(state, parts);
       kept(() => goBack(state.mark, parts));
+      kept(() => bringViewsBack(state, parts));
       kept(() => unnamed.makeAnew(state.unnamed));
     },
     close: () => {
@@ -108,6 +115,13 @@ function goBack(mark: string | null, { preopens, rollback, keeping }: FilesParts
   }
   // From here on changes are not written down: earlier checkpoints can't be gone back to any more.
   if (keeping !== null) undoChainIn(keeping.directory).forget();
+}
+
+function bringViewsBack({ views }: FilesState, { preopens }: FilesParts): void {
+  for (const { grant, image } of preopens) {
+    const state = views.find(({ preopen }) => preopen === grant.guestPath);
+    if (image !== null && state !== undefined) image.bringBack(state);
+  }
 }
 
 function kept<T>(work: () => T): T {

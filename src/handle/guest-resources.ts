@@ -24,7 +24,7 @@ import { createFilesProvider } from './files-provider.ts';
 import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
 import { type Holdings, releaseHandle } from './handle-state.ts';
-import { type Handle, HandleTable } from './handle-table.ts';
+import { filesOf, type Handle, HandleTable } from './handle-table.ts';
 import { closeListener, holdListener, openListeners } from './listener.ts';
 import { closePreopens, openPreopens, type Preopen, policyOf } from './preopens.ts';
 import { Rollback } from './rollback.ts';
@@ -80,7 +80,7 @@ function assemble(grants: Grants): Parts {
   const { stdin, stdout, stderr, random } = grants;
   const { keeping = null } = grants;
   const rollback = rollbackOf(grants);
-  const preopens = openPreopens(grants.preopens, rollback);
+  const preopens = openPreopens(grants.preopens, keeping, rollback);
   const unnamed = new UnnamedFiles(keeping?.directory ?? null, keeping?.carryBytesMax ?? 0);
   const listeners = openListeners(grants.listeners ?? []);
   const connections = new Connections();
@@ -93,6 +93,8 @@ function assemble(grants: Grants): Parts {
     listeners,
     connections,
   };
+  const openFiles = () => filesOf(handles);
+  for (const { view } of preopens) view?.watch(openFiles);
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);

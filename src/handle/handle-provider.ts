@@ -10,9 +10,9 @@ import {
   rebuildHandle,
   releaseHandle,
 } from './handle-state.ts';
-import type { HandleTable } from './handle-table.ts';
+import { filesOf, type HandleTable } from './handle-table.ts';
 import { closeListener } from './listener.ts';
-import type { UnnamedFiles } from './unnamed-files.ts';
+import { letGoViews, takeViews } from './private-files.ts';
 
 export const HANDLES_KIND = 'handles';
 
@@ -25,18 +25,22 @@ export function createHandleProvider(table: HandleTable, holdings: Holdings): Pr
     version: 1,
     deadlineMs: DEADLINE_MS,
     shape: handleStatesShape(table.handlesMax),
-    prepare: () => captureHandles(table, holdings.unnamed),
+    prepare: () => captureHandles(table, holdings),
     commit: () => {
       for (const [, handle] of table.entries()) releaseHandle(handle);
     },
-    abort: () => holdings.unnamed.letGo(),
+    abort: () => letGo(holdings),
     rebuild: (states, { reason }) => rebuildHandles(table, states, holdings, reason),
   });
 }
 
 /** The state of every open handle, ascending by number. Throws HostError for the first that has none. */
-export function captureHandles(table: HandleTable, unnamed: UnnamedFiles): readonly HandleState[] {
+export function captureHandles(
+  table: HandleTable,
+  { preopens, unnamed }: Holdings,
+): readonly HandleState[] {
   unnamed.begin();
+  takeViews(preopens, filesOf(table), unnamed.allowance);
   return table.entries().map(([number, handle]) => captureHandle(number, handle, unnamed));
 }
 
@@ -60,6 +64,11 @@ export function rebuildHandles(
     table.clear();
     throw failure;
   } finally {
-    holdings.unnamed.letGo();
+    letGo(holdings);
   }
+}
+
+function letGo({ unnamed, preopens }: Holdings): void {
+  unnamed.letGo();
+  letGoViews(preopens);
 }

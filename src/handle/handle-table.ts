@@ -99,3 +99,11 @@ export class HandleTable {
     return entries;
   }
 }
+
+/** The open files among a table's handles. */
+export function filesOf(table: HandleTable): readonly FileHandle[] {
+  return table
+    .entries()
+    .map(([, handle]) => handle)
+    .filter((handle) => handle.kind === 'file');
+}

@@ -4,12 +4,15 @@
  * They stay open through a checkpoint: what is granted is this process's, and no part of an image.
  */
 
+import { join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
-import { errorCode } from '../fault/io-failure.ts';
+import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { type Anchor, closeAnchor, openRootAnchor } from './anchor.ts';
 import { FILE_POLICY_DEFAULT, type FilePolicy } from './file-policy.ts';
-import type { PreopenGrant } from './grants.ts';
+import type { FileKeeping, PreopenGrant } from './grants.ts';
 import { showGuestText } from './guest-text.ts';
+import { ViewImage } from './private-state.ts';
+import { PrivateView } from './private-view.ts';
 import type { Rollback } from './rollback.ts';
 
 export interface Preopen {
@@ -17,29 +20,67 @@ export interface Preopen {
   readonly root: Anchor;
   /** Where the directory is to be rolled back: told before anything below it changes. */
   readonly rollback: Rollback | null;
+  /** Where the guest changes a view of its own; `root` is the view's then. */
+  readonly view: PrivateView | null;
+  /** Of the view, while a checkpoint is made or gone back to. */
+  readonly image: ViewImage | null;
 }
 
 /** Throws HostError ERR_NO_SUCH_DIRECTORY or ERR_IO, naming the host's path; then nothing stays open. */
 export function openPreopens(
   grants: readonly PreopenGrant[],
+  keeping: FileKeeping | null = null,
   rollback: Rollback | null = null,
 ): readonly Preopen[] {
   const opened: Preopen[] = [];
   try {
-    for (const grant of grants) {
-      const root = openRootAnchor(grant.hostPath);
-      const isRolledBack = policyOf(grant) === 'rollback';
-      opened.push({ grant, root, rollback: isRolledBack ? rollback : null });
-    }
+    for (const grant of grants) opened.push(openPreopen(grant, opened.length, keeping, rollback));
   } catch (cause) {
     closePreopens(opened);
+    if (cause instanceof HostError) throw cause;
     throw notOpened(grants[opened.length]!, cause);
   }
   return opened;
 }
 
+function openPreopen(
+  grant: PreopenGrant,
+  index: number,
+  keeping: FileKeeping | null,
+  rollback: Rollback | null,
+): Preopen {
+  const root = openRootAnchor(grant.hostPath);
+  const policy = policyOf(grant);
+  if (policy !== 'private') {
+    return {
+      grant,
+      root,
+      rollback: policy === 'rollback' ? rollback : null,
+      view: null,
+      image: null,
+    };
+  }
+  try {
+    if (keeping === null) {
+      throw new HostError(
+        'ERR_USAGE',
+        'A directory can be private only where there is a directory to keep its changes in.',
+      );
+    }
+    const view = new PrivateView(root, join(keeping.directory, `private-${index}`));
+    return { grant, root: view.root, rollback: null, view, image: new ViewImage(view) };
+  } catch (error) {
+    closeAnchor(root);
+    throw error instanceof HostError ? error : ioFailure('make a private view', error);
+  }
+}
+
 export function closePreopens(preopens: readonly Preopen[]): void {
-  for (const { root } of preopens) closeAnchor(root);
+  for (const { root, view, image } of preopens) {
+    image?.letGo();
+    closeAnchor(view?.lower ?? root);
+    view?.close();
+  }
 }
 
 export function policyOf(grant: PreopenGrant): FilePolicy {

@@ -72,7 +72,9 @@ export function place(walk: Walk): Anchor {
 
 /** What to hand to the host for `walk.name`. */
 export function hostPathOf(walk: Walk): string {
-  return place(walk).prefix + walk.name;
+  const directory = place(walk);
+  directory.view?.prepare(directory, walk.name);
+  return directory.prefix + walk.name;
 }
 
 /** What stands at the end of the walk, not following a link; null when nothing does. */

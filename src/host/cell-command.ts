@@ -3,7 +3,7 @@
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
  * read its own code, the directories that were granted, and what providers need; and write those of them
- * that are not read-only, and its job's own directory for files. A page file of a pool is written also when
+ * that are not read-only or private, and its job's own directory for files. A page file of a pool is written also when
  * the guest may only read it: locks and frames are shared by writing. It may not open sockets, start
  * processes or load addons.
  *
@@ -80,9 +80,10 @@ export function cellArguments(
 ): string[] {
   const read = [...program.codeDirectories];
   const write: string[] = [];
-  for (const { hostPath, readOnly } of preopens) {
+  for (const { hostPath, readOnly, policy } of preopens) {
     read.push(hostPath);
-    if (!readOnly) write.push(hostPath);
+    // A guest changes a private view in the job's own directory.
+    if (!readOnly && policy !== 'private') write.push(hostPath);
   }
   if (keepingDirectory !== null) {
     read.push(keepingDirectory);

@@ -8,7 +8,16 @@
  *    the foreground, where the user sees the outcome, once.
  * 3. Rows that only inform never fail what they inform about: a full disk must not end a guest.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
@@ -140,6 +149,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
+    dropViews(places, job);
     const endedAt = now().toISOString();
     while (!inform(() => table.endRun(job.id, run, outcome, endedAt))) {
       if (!patient) break;
@@ -320,6 +330,18 @@ function keepingOf(
     return { directory: realpathSync(directory), carryBytesMax };
   } catch (error) {
     throw ioFailure('make the directory for files that the job keeps', error);
+  }
+}
+
+/** What private views of a run leave behind; the next run begins with what its image says. */
+function dropViews(places: Places, { id }: JobRecord): void {
+  const directory = join(places.jobs, id, 'files');
+  try {
+    for (const name of readdirSync(directory)) {
+      if (name.startsWith('private-')) rmSync(join(directory, name), { recursive: true });
+    }
+  } catch {
+    // None was made, or the next run, or the removal of the job, drops it.
   }
 }
 

@@ -43,7 +43,8 @@ export function fdReaddirCalls({ memory, handles, clock }: WasiEnvironment): Cal
       if (!memory.holds(buffer, length) || !memory.holds(result, 4)) return ERRNO.FAULT;
       const from = BigInt.asUintN(64, cookie);
       if (from === 0n || directory.listing === null) {
-        directory.listing = takeListing(anchorOf(directory), clock.realtimeNs());
+        const anchor = anchorOf(directory);
+        directory.listing = anchor.view?.list(anchor) ?? takeListing(anchor, clock.realtimeNs());
       }
       const used = fill(memory, directory, buffer >>> 0, length >>> 0, Number(from));
       memory.view.setUint32(result >>> 0, used, true);
@@ -101,12 +102,17 @@ function put(memory: GuestMemory, at: number, room: number, entry: Entry, next: 
 function entryAt(directory: DirectoryHandle, index: number): Entry | null {
   const anchor = anchorOf(directory);
   if (index < 2) {
-    const { ino } = fstatSync(anchor.fd, { bigint: true });
+    const stats = fstatSync(anchor.fd, { bigint: true });
+    const { ino } = anchor.view?.seenOf(stats) ?? stats;
     return { name: index === 0 ? DOT : DOT_DOT, ino, filetype: FILETYPE.DIRECTORY };
   }
   const { listing } = directory;
   const name = listing?.names[index - 2];
   if (listing === null || name === undefined) return null;
+  if (anchor.view !== null) {
+    const entry = anchor.view.entry(anchor, name);
+    return entry === null ? null : { name, ...entry };
+  }
   // Bytes that aren't UTF-8 must reach the host as they are.
   const path = Buffer.concat([Buffer.from(anchor.prefix), name]);
   try {

@@ -12,6 +12,7 @@ import { type Filestat, SIZE, writeFdstat } from '../abi/layout.ts';
 import { RIGHT, rightsOf } from '../abi/rights.ts';
 import type { Snapshot } from '../abi/snapshot.ts';
 import { pathOfDescriptor } from '../handle/anchor.ts';
+import { beforeTimesOf } from '../handle/changes.ts';
 import { anchorOf } from '../handle/directory.ts';
 import { type FileHandle, reopenFlags } from '../handle/file.ts';
 import type { Handle, HandleTable } from '../handle/handle-table.ts';
@@ -154,12 +155,8 @@ export function fdStatCalls(
       if (handle.kind !== 'file' && handle.kind !== 'directory') return ERRNO.BADF;
       if ((handle.rights & RIGHT.FD_FILESTAT_SET_TIMES) === 0) return ERRNO.NOTCAPABLE;
       if (handle.preopen.grant.readOnly) return ERRNO.ROFS;
-      const { rollback } = handle.preopen;
-      const errno =
-        handle.kind === 'file'
-          ? rollback?.beforeFileTimes(handle)
-          : rollback?.beforeTimes(handle, null);
-      if (errno !== undefined && errno !== ERRNO.SUCCESS) return errno;
+      const errno = beforeTimesOf(handle);
+      if (errno !== ERRNO.SUCCESS) return errno;
       if (handle.kind === 'directory') return setTimesOfPath(`${anchorOf(handle).prefix}.`, times);
       const path = pathOfDescriptor(handle.hostFd, handle.preopen.root);
       return setTimesOfFile(handle.hostFd, path, times);
@@ -210,7 +207,8 @@ export function fdStatCalls(
 }
 
 /** A filestat of what the host says, but for names that only the host gave to a thing. */
-export function filestatOf(stats: BigIntStats, { rollback }: Preopen): Filestat {
+export function filestatOf(stats: BigIntStats, { rollback, view }: Preopen): Filestat {
+  if (view !== null) return view.filestat(stats);
   const nlink = rollback?.linksOf(stats) ?? stats.nlink;
   const { dev, ino, size, atimeNs, mtimeNs, ctimeNs } = stats;
   return { dev, ino, filetype: filetypeOf(stats), nlink, size, atimeNs, mtimeNs, ctimeNs };

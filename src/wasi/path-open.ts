@@ -155,6 +155,7 @@ function openHere(
     creates: created !== 0,
     exclusive: (oflags & OFLAGS.EXCL) !== 0,
     cuts: cut !== 0,
+    writes: request.writable,
   };
   const hostFd = openName({ directory, walk }, intent, () =>
     openRegularFileIn(place(walk), walk.name, access | created | cut),

@@ -3,6 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { RIGHT } from '../abi/rights.ts';
 import type { Snapshot } from '../abi/snapshot.ts';
+import { beforeTimesAt } from '../handle/changes.ts';
 import { setTimesOfPath } from '../handle/times.ts';
 import { hostPathOf } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
@@ -77,7 +78,7 @@ export function pathStatCalls(
       return atPath(memory, directory, path, length, (walk) => {
         const stats = statAtEnd(walk, follows(lookupflags));
         if (typeof stats === 'number') return stats;
-        const errno = directory.preopen.rollback?.beforeTimes(directory, walk) ?? 0;
+        const errno = beforeTimesAt({ directory, walk });
         return errno === ERRNO.SUCCESS ? setTimesOfPath(hostPathOf(walk), times) : errno;
       });
     },

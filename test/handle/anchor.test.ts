@@ -39,7 +39,7 @@ function ending(root: Anchor, path: string): string | number {
 
 test.each(['by descriptor', 'by path'])('walks %s stay below the root', (way) => {
   const real = openRootAnchor(join(dir, 'in'));
-  const byPath = { fd: real.fd, prefix: `${join(dir, 'in')}/`, byDescriptor: false };
+  const byPath = { fd: real.fd, prefix: `${join(dir, 'in')}/`, byDescriptor: false, view: null };
   const root = way === 'by path' ? byPath : real;
   expect(real.byDescriptor).toBe(true);
   expect(ending(root, 'a/b/c')).toBe('a/b/c');

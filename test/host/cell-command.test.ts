@@ -66,6 +66,19 @@ describe('the permissions of a cell', () => {
     }
   });
 
+  test('in a private directory are for reading, and the job has a place for what it changes', () => {
+    const own = {
+      hostPath: '/private',
+      guestPath: '/p',
+      readOnly: false,
+      policy: 'private',
+    } as const;
+    const words = cellArguments(program, [own], '/job/files');
+    expect(words).toContain('--allow-fs-read=/private');
+    expect(words).not.toContain('--allow-fs-write=/private');
+    expect(words).toContain('--allow-fs-write=/job/files');
+  });
+
   test('without a directory do not include the descriptors either', () => {
     expect(cellArguments(program, []).join(' ')).not.toContain('/proc');
   });
