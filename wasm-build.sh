@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guests to guests/build/: C with Debian's clang (guests/*.c and those in kernels/, kv/ and pools/), text
+# Builds the guests to guests/build/: C with Debian's clang (guests/*.c and those in examples/, kernels/, kv/,
+# pools/), text
 # modules with wabt (guests/*.wat), Rust with Debian's rustc (guests/rust/*.rs).
 # `./wasm-build.sh --help` says how to call it.
 #
@@ -127,8 +128,8 @@ build_rust() {
 
 build_all() {
   local out=$1 source module
-  mkdir -p "$out/kernels" "$out/kv" "$out/pools"
-  for source in *.c *.wat kernels/*.c kv/*.c pools/*.c rust/*.rs; do
+  mkdir -p "$out/examples" "$out/kernels" "$out/kv" "$out/pools"
+  for source in *.c *.wat examples/*.c kernels/*.c kv/*.c pools/*.c rust/*.rs; do
     module=${source%.*}.wasm
     module=$out/${module#rust/}
     case "$source" in

@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { HostError } from '../fault/host-error.ts';
-import { reasonOf } from '../fault/reason.ts';
+import { accessHint, reasonOf } from '../fault/reason.ts';
 import { withinDeadline } from '../resource/deadline.ts';
 import { DEADLINE_MS_DEFAULT, isProvider, type Provider } from '../resource/provider.ts';
 import { watchProvider } from '../resource/turns.ts';
@@ -120,9 +120,7 @@ function kindOf(error: unknown): string {
 }
 
 function hintOf(error: unknown, module: string): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ERR_ACCESS_DENIED') {
-    return 'it may read only its own directory; grant more with --provider-read and --provider-write';
-  }
+  const { hint } = accessHint(error);
+  if (hint !== undefined) return hint;
   return error instanceof SyntaxError ? `node --check ${module} shows the place` : 'mend the file';
 }

@@ -4,7 +4,7 @@
  */
 import { isBrokenInvariant } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
-import { reasonOf } from '../fault/reason.ts';
+import { accessHint, reasonOf } from '../fault/reason.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { GuestFunction } from '../resource/provider.ts';
 import type { FunctionType } from '../wasm/section-type.ts';
@@ -48,6 +48,7 @@ export function providedCall({ what, type, call, fail }: ProvidedCallOptions): H
         new HostError('ERR_PROVIDER', `The function ${what} failed: ${reasonOf(error)}.`, {
           cause: error,
           facts: { import: what },
+          ...accessHint(error),
         }),
       );
     }

@@ -1,7 +1,7 @@
 /**
  * How `--provider` and the paths of providers are read.
  *
- *   FILE[#EXPORT][,key=value…]     counter.mjs#default,file=/tmp/count
+ *   FILE[#EXPORT][,key=value…]     counter.mjs#default,file=./count
  */
 import { resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
@@ -30,13 +30,18 @@ export function readProvider(text: string): ProviderRequest {
         { facts: { option: '--provider' }, hint: HINT },
       );
     }
-    options.set(key, setting.slice(equals + 1));
+    options.set(key, optionValue(setting.slice(equals + 1)));
   }
   return {
     file: pathOf('--provider', file),
     export: name,
     options: Object.fromEntries(options),
   };
+}
+
+/** A path that says where it begins is meant from here, wherever the job is hosted or restored. */
+function optionValue(text: string): string {
+  return /^\.\.?\//.test(text) ? truePath(resolve(text)) : text;
 }
 
 export function readProviderPath(text: string, readOnly: boolean): CellPath {

@@ -14,7 +14,7 @@
 import { checkShape } from '../cbor/shape.ts';
 import { assert, isBrokenInvariant } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
-import { reasonOf } from '../fault/reason.ts';
+import { accessHint, reasonOf } from '../fault/reason.ts';
 import { withinDeadline } from './deadline.ts';
 import type { GuestAccess, GuestFunction, Provider, ProviderState, Reason } from './provider.ts';
 
@@ -247,6 +247,6 @@ function providerFailure({ kind }: Provider, doing: string, error: unknown): Hos
   return new HostError(
     'ERR_PROVIDER',
     `The provider ${kind} failed while ${doing}: ${reasonOf(error)}.`,
-    { cause: error, facts: { provider: kind } },
+    { cause: error, facts: { provider: kind }, ...accessHint(error) },
   );
 }

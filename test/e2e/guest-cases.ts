@@ -33,7 +33,7 @@ const ARGS: Readonly<Record<string, readonly string[]>> = { 'sleeping-poll': ['1
  * needs its files rolled back, which `rollback.test.ts` runs.
  */
 export const GUEST_CASES: readonly GuestCase[] = presentModules()
-  .filter((name) => !/^(kernels|kv|pools)\//.test(name) && name !== 'append-records')
+  .filter((name) => !/^(examples|kernels|kv|pools)\//.test(name) && name !== 'append-records')
   .map((name) => ({
     name,
     module: join(ROOT, 'guests', 'build', `${name}.wasm`),

@@ -203,7 +203,10 @@ describe('at the end of the guest', () => {
     const closed = join(scratch, 'closed-not');
     const { status, report } = await reported(runJob(probe(`closed=${closed}`)));
     expect(status).toBe(125);
-    expect(report.ending).toMatchObject({ code: 'ERR_PROVIDER' });
+    expect(report.ending).toMatchObject({
+      code: 'ERR_PROVIDER',
+      hint: expect.stringContaining('--provider-write'),
+    });
   });
 });
 

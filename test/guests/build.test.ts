@@ -46,7 +46,7 @@ describe('the committed modules', () => {
   it('are all in the README', () => {
     const readme = readFileSync(new URL('README.md', GUESTS), 'utf8');
     for (const name of presentModules()) {
-      const source = name.replace(/^(kernels|kv|pools)\//, '');
+      const source = name.replace(/^(examples|kernels|kv|pools)\//, '');
       expect(readme).toMatch(new RegExp(`^\\| \`(rust/)?${source}\\.(c|wat|rs)\` \\|`, 'm'));
     }
   });

@@ -40,7 +40,7 @@ export function presentModules(): readonly string[] {
 /** The modules that the sources say should be there, by name. */
 export function modulesOfSources(): readonly string[] {
   return readdirSync(GUESTS, { recursive: true, encoding: 'utf8' })
-    .filter((file) => /^(kernels\/|kv\/|pools\/|rust\/)?[^/]+\.(c|wat|rs)$/.test(file))
+    .filter((file) => /^(examples\/|kernels\/|kv\/|pools\/|rust\/)?[^/]+\.(c|wat|rs)$/.test(file))
     .map((file) => file.replace(/^rust\//, '').replace(/\.[a-z]+$/, ''))
     .sort();
 }

@@ -7,7 +7,7 @@ import { type GuestOptions, runGuest } from './run-guest.ts';
 /** Those that another host than ours can run, with nobody at the other end of a socket. */
 const guests = presentModules().filter(
   (name) =>
-    !/^(kernels|kv|pools)\//.test(name) &&
+    !/^(examples|kernels|kv|pools)\//.test(name) &&
     !Object.hasOwn(NEED_PROVIDERS, name) &&
     name !== 'echo-server',
 );
