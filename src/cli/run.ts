@@ -60,7 +60,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .addHelpText(
       'after',
       `
-Examples:
+Example:
   $ stasis run --detach --name job --checkpoint-every 1s guests/build/nqueens.wasm 12
   $ stasis run --pool tree=data.pages,frames=64 guests/build/pools/pool-btree.wasm 0 1 1000
 
