@@ -155,7 +155,7 @@ class Guest {
       provided: resources.imports,
       trapUnknown: start.trapUnknownImports,
     });
-    checkImports(loaded.module.imports, find);
+    checkImports(loaded.module.imports, loaded.module.types, find);
     this.#calls = new HostCalls({
       imports: loaded.module.imports,
       find,
