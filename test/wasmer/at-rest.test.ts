@@ -7,7 +7,7 @@ import { newChance } from '../e2e/random-source.ts';
 import { createHost, type Host, removeHost } from '../wasi/harness.ts';
 import { captureWasmer, startWasmer, type WasmerGuest } from './wasmer-guest.ts';
 
-const CALLS = process.env['STASIS_NIGHTLY'] === '1' ? 100_000 : 6000;
+const CALLS = process.env['STASIS_NIGHTLY'] === '1' ? 40_000 : 6000;
 /** Parameters by call: `i` an i32, `I` an i64. Those that wait or end the guest are elsewhere. */
 const PARAMETERS: Readonly<Record<string, string>> = {
   args_get: 'ii',

@@ -7,7 +7,6 @@ import type { OutputSink } from '../../src/handle/grants.ts';
 import { INTERRUPTED } from '../../src/resource/pause.ts';
 import { GuestExit } from '../../src/wasi/environment.ts';
 import { layerIdentity, WASMER_VERSION } from '../../src/wasi/layers.ts';
-import { createHost, type Host, removeHost } from '../wasi/harness.ts';
 import {
   call,
   fdstat,
@@ -25,7 +24,8 @@ import {
   seek,
   tell,
   write,
-} from './call-script.ts';
+} from '../differential/call-script.ts';
+import { createHost, type Host, removeHost } from '../wasi/harness.ts';
 import { captureWasmer, restoreWasmer, startWasmer } from './wasmer-guest.ts';
 
 let host: Host;
