@@ -30,6 +30,7 @@ import type {
 } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { FILE_POLICY_DEFAULT } from '../handle/file-policy.ts';
 import { preparePool } from '../pool/pool-grant.ts';
 import { type CellProgram, programFor } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
@@ -393,6 +394,19 @@ function grantedDirectories(
 ): readonly Preopen[] {
   if (wasi === 'stasis') return preopens;
   if (restore !== null) return [];
+  const chosen = preopens.find(
+    ({ policy = FILE_POLICY_DEFAULT }) => policy !== FILE_POLICY_DEFAULT,
+  );
+  if (chosen !== undefined) {
+    throw new HostError(
+      'ERR_USAGE',
+      'A guest on @wasmer/wasi has its files in its checkpoints: there is no policy to choose.',
+      {
+        facts: { directory: chosen.hostPath, policy: chosen.policy! },
+        hint: 'grant it as HOST::GUEST alone',
+      },
+    );
+  }
   const writable = preopens.find(({ readOnly }) => !readOnly);
   if (writable === undefined) return preopens;
   throw new HostError(

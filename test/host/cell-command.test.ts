@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { cellArguments, cellProgram } from '../../src/host/cell-command.ts';
+import { cellArguments, cellProgram, programFor } from '../../src/host/cell-command.ts';
+import type { WasiLayer } from '../../src/wasi/layers.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const DENIED = 'ERR_ACCESS_DENIED';
@@ -77,6 +78,14 @@ describe('the permissions of a cell', () => {
     expect(words).toContain('--allow-fs-read=/private');
     expect(words).not.toContain('--allow-fs-write=/private');
     expect(words).toContain('--allow-fs-write=/job/files');
+  });
+
+  test('reach the package of another WASI layer only where it is asked for', () => {
+    const own = cellProgram(process.execPath);
+    const reaches = (layer: WasiLayer) =>
+      cellArguments(programFor(own, layer), []).some((word) => word.includes('@wasmer/wasi'));
+    expect(reaches('stasis')).toBe(false);
+    expect(reaches('wasmer')).toBe(true);
   });
 
   test('without a directory do not include the descriptors either', () => {

@@ -70,6 +70,7 @@ describe('software', () => {
     ['host', { host: '0.2.0' }, 'the host differs'],
     ['image format', { imageFormat: 2 }, 'the image format differs'],
     ['engine', { engine: 'v8 15' }, 'the engine differs'],
+    ['WASI layer', { wasi: 'another 1.0.0' }, 'the WASI layer differs'],
   ] as const;
 
   test.each(changes)('another %s alone is refused by name', async (name, change, words) => {

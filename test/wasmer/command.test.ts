@@ -99,6 +99,10 @@ test('a directory to write in is refused; one to read is copied', async () => {
   const refused = await stasis(['run', '--wasi', 'wasmer', '--dir', data, built('strings')]);
   expect(refused.status).toBe(125);
   expect(text(refused.stderr)).toMatch(/ERR_USAGE.*--dir-ro/s);
+  const chosen = ['--dir-ro', `${data}::/data::refuse`];
+  const policy = await stasis(['run', '--wasi', 'wasmer', ...chosen, built('strings')]);
+  expect(policy.status).toBe(125);
+  expect(text(policy.stderr)).toMatch(/no policy to choose.*ERR_USAGE.*policy: refuse/s);
   const walk = built('directory-walk');
   const run = await stasis(['run', '--wasi', 'wasmer', '--dir-ro', `${data}::/data`, walk, '1']);
   expect(text(run.stderr)).toBe('');
