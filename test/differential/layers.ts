@@ -89,7 +89,7 @@ function liveGuest(setup: LayerSetup, hasDirectory: boolean): LiveGuest {
   const realtimeNs = () => BigInt(Date.now()) * 1_000_000n;
   const hostClock = { realtimeNs, monotonicNs, cpuNs: monotonicNs, resolutionNs: 1n };
   const resources = createGuestResources(host.grants({ preopens, clock: hostClock }));
-  const { handles, clock, random } = resources;
+  const { handles, clock, random, connections } = resources;
   const never = new Int32Array(new SharedArrayBuffer(4));
   const encode = (list: readonly string[]) => list.map((entry) => new TextEncoder().encode(entry));
   let memory: EngineMemory;
@@ -98,8 +98,10 @@ function liveGuest(setup: LayerSetup, hasDirectory: boolean): LiveGuest {
     args: encode(setup.args),
     env: encode(setup.env),
     handles,
+    connections,
     clock,
     random,
+    native: null,
     pause: {
       wait: (untilNs) => {
         if (untilNs === null) throw new Error('would wait for ever');
