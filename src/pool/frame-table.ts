@@ -1,24 +1,11 @@
 /**
- * The frames of a pool and what is known of each, in bytes that all its guests share.
- *
- *   0      header, 4096 bytes:
- *            magic "STASFRMS" 0, format u32 8, page bytes u32 12, frames u32 16, buckets u32 20,
- *            id of the page file 16 bytes 24, inode of the page file u64 40, busy u32 48,
- *            newest frame u32 52, oldest frame u32 56, dirty frames u32 60,
- *            guest lock of who is overdue u32 64, of the last holder of the mutex u32 68,
- *            for each guest lock 1 to 64: whether a guest was there, u32 each, 128
- *   4096   buckets, u32 each: first frame of the chain + 1, or 0
- *   …      frames' entries, 64 bytes each (on a multiple of 64):
- *            word u64 0: version · 256 + VALID 1 + DIRTY 2 + OTHER 4
- *            page u32 8, writer u32 12 (guest lock, or 0), readers u64 16 (bit n: guest lock n + 1),
- *            newer u32 24, older u32 28, next in the chain u32 32 (frame + 1, or 0),
- *            next writer u32 36 (guest lock of who waits to change it, or 0)
- *   …      for each frame its own bytes (on a multiple of 4096), then for each frame its other bytes
+ * The frames of a pool and what is known of each, in bytes that all its guests share: see
+ * `frame-layout.ts`.
  *
  * Invariants:
  * 1. Only the holder of the pool's mutex reads or writes here, but for the frames' own bytes, which windows
- *    show to guests. `busy` is set while it changes something: who finds it set after taking the mutex
- *    calls `rebuild` first, because the one before died on the way.
+ *    show to guests, and the word that says who is overdue. `busy` is set while it changes something: who
+ *    finds it set after taking the mutex calls `rebuild` first, because the one before died on the way.
  * 2. A page's published bytes are its frame's own, or the other ones when OTHER is set. A publication writes
  *    the copy that is not published and then the word, in one store: it happens wholly or not at all.
  * 3. A frame gets another page in this order: word 0, page, bytes, word. So an entry is right whenever its
@@ -28,92 +15,29 @@
  */
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
+import {
+  AT,
+  DIRTY,
+  ENTRY,
+  ENTRY_BYTES,
+  encodeTableHeader,
+  OTHER,
+  TABLE_HEADER_BYTES,
+  type TableIdentity,
+  type TableLayout,
+  type TableShape,
+  tableLayout,
+  VALID,
+  VERSION_SHIFT,
+} from './frame-layout.ts';
 import { GUESTS_MAX } from './pool-locks.ts';
 import type { SharedBytes } from './shared-bytes.ts';
-
-export const TABLE_FORMAT = 1;
-const MAGIC = Buffer.from('STASFRMS', 'latin1');
-const TABLE_HEADER_BYTES = 4096;
-const ENTRY_BYTES = 64;
-const ALIGNED_BYTES = 4096;
-
-const AT = {
-  id: 24,
-  inode: 40,
-  busy: 48,
-  newest: 52,
-  oldest: 56,
-  dirty: 60,
-  overdue: 64,
-  last: 68,
-  guests: 128,
-} as const;
-const ENTRY = {
-  word: 0,
-  page: 8,
-  writer: 12,
-  readers: 16,
-  newer: 24,
-  older: 28,
-  next: 32,
-  waiter: 36,
-} as const;
-
-const VALID = 1n;
-const DIRTY = 2n;
-const OTHER = 4n;
-const VERSION_SHIFT = 8n;
-
-export const FRAMES_MIN = 8;
-export const FRAMES_MAX = 262_144;
-export const FRAMES_DEFAULT = 256;
-/** Of all frames together, once: the file holds each twice. */
-export const POOL_BYTES_MAX = 2 ** 30;
-
-export interface TableShape {
-  readonly pageBytes: number;
-  readonly frames: number;
-}
-
-export interface TableIdentity extends TableShape {
-  readonly id: Uint8Array;
-  readonly inode: bigint;
-}
-
-interface Layout {
-  readonly buckets: number;
-  readonly entriesAt: number;
-  readonly ownAt: number;
-  readonly otherAt: number;
-  readonly totalBytes: number;
-}
-
-export function tableLayout({ pageBytes, frames }: TableShape): Layout {
-  const buckets = 2 ** Math.ceil(Math.log2(frames));
-  const entriesAt = rounded(TABLE_HEADER_BYTES + 4 * buckets, ENTRY_BYTES);
-  const ownAt = rounded(entriesAt + ENTRY_BYTES * frames, ALIGNED_BYTES);
-  const otherAt = rounded(ownAt + pageBytes * frames, ALIGNED_BYTES);
-  const totalBytes = rounded(otherAt + pageBytes * frames, ALIGNED_BYTES);
-  return { buckets, entriesAt, ownAt, otherAt, totalBytes };
-}
-
-/** What a table's first bytes say of it; null when they are not a table's of this format. */
-export function readTableIdentity(header: Buffer): TableIdentity | null {
-  if (header.length < AT.busy || MAGIC.compare(header, 0, MAGIC.length) !== 0) return null;
-  if (header.readUInt32LE(8) !== TABLE_FORMAT) return null;
-  return {
-    pageBytes: header.readUInt32LE(12),
-    frames: header.readUInt32LE(16),
-    id: Buffer.from(header.subarray(AT.id, AT.id + 16)),
-    inode: header.readBigUInt64LE(AT.inode),
-  };
-}
 
 export class FrameTable {
   readonly frames: number;
   readonly pageBytes: number;
   readonly #bytes: SharedBytes;
-  readonly #layout: Layout;
+  readonly #layout: TableLayout;
 
   /** A table that is there, or of zeros; then `create` must follow. */
   constructor(bytes: SharedBytes, shape: TableShape) {
@@ -124,16 +48,8 @@ export class FrameTable {
   }
 
   /** Makes an empty table out of zeros. */
-  create({ pageBytes, frames, id, inode }: TableIdentity): void {
-    const header = Buffer.alloc(AT.guests);
-    MAGIC.copy(header, 0);
-    header.writeUInt32LE(TABLE_FORMAT, 8);
-    header.writeUInt32LE(pageBytes, 12);
-    header.writeUInt32LE(frames, 16);
-    header.writeUInt32LE(this.#layout.buckets, 20);
-    header.set(id, AT.id);
-    header.writeBigUInt64LE(inode, AT.inode);
-    this.#bytes.write(0, header);
+  create(identity: TableIdentity): void {
+    this.#bytes.write(0, encodeTableHeader(identity));
     this.rebuild();
   }
 
@@ -284,14 +200,6 @@ export class FrameTable {
     this.#published(frame, this.#word(frame) & ~OTHER);
   }
 
-  readOwn(frame: number, into: Uint8Array): void {
-    this.#bytes.read(this.ownAt(frame), into);
-  }
-
-  writeOwn(frame: number, bytes: Uint8Array): void {
-    this.#bytes.write(this.ownAt(frame), bytes);
-  }
-
   // — who holds a frame —
 
   /** Guest lock of who may change the page, or 0. */
@@ -434,8 +342,4 @@ export function damagedTable(): HostError {
   return new HostError('ERR_POOL_UNUSABLE', "The pool's frames are damaged.", {
     hint: 'end the guests that have the pool open; what they flushed is safe',
   });
-}
-
-function rounded(value: number, to: number): number {
-  return Math.ceil(value / to) * to;
 }

@@ -27,7 +27,8 @@ import {
 import { constants as system } from 'node:os';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
-import { FrameTable, readTableIdentity, type TableIdentity, tableLayout } from './frame-table.ts';
+import { readTableIdentity, type TableIdentity, tableLayout } from './frame-layout.ts';
+import { FrameTable } from './frame-table.ts';
 import { PageFile, readHeader } from './page-file.ts';
 import type { PoolCalls } from './pool-calls.ts';
 import type { PoolGrant } from './pool-grant.ts';

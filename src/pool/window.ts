@@ -66,10 +66,6 @@ export class Window {
     return this.#slotOf.get(frame) ?? PRIVATE;
   }
 
-  isPrivate(slot: number): boolean {
-    return this.#shown[slot] === PRIVATE;
-  }
-
   /** Shows `frame` in `slot`, whatever was there. */
   show(slot: number, frame: number): void {
     const { pageBytes, table, framesFd, calls } = this.#options;
