@@ -6,12 +6,14 @@ import { CommanderError } from 'commander';
 import { EXIT_STATUS } from '../fault/exit-status.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import type { CommandContext } from './command-context.ts';
+import { outputStream } from './output-stream.ts';
 import { createProgram, usageError } from './program.ts';
 import { reportError } from './report-error.ts';
 import { readSettings } from './settings.ts';
 
 const argv = process.argv.slice(2);
-const { stdout, stderr } = process;
+const stdout = outputStream(1);
+const stderr = outputStream(2);
 
 /** Looked for before parsing, so that wrong arguments are reported in the right form too. */
 const guestAt = argv[0] === 'run' ? argv.findIndex((word) => word.endsWith('.wasm')) : -1;
