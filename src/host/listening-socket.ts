@@ -179,10 +179,9 @@ function notBound(request: ListenRequest, errno: number): HostError {
   const { name, host, port } = request;
   const shown = showAddress(host, port);
   const [why, hint] = REASONS[errno as Errno] ?? ['the system refuses', 'name another address'];
-  // A guest that was restored knows the socket by its name, wherever it is.
-  const way = name === shown ? `${hint}; a restore takes --listen OTHER=${name}` : hint;
   return new HostError('ERR_CANNOT_LISTEN', `The guest can not listen at ${shown}: ${why}.`, {
     facts: { listen: shown, errno },
-    hint: way,
+    // A guest that is restored knows the socket by its name, wherever it is.
+    hint: `${hint}; a restore takes --listen OTHER=${name}`,
   });
 }
