@@ -40,6 +40,20 @@ extern "C" {
 __attribute__((import_module("stasis"), import_name("checkpoint")))
 int32_t stasis_checkpoint(void);
 
+/*
+ * Writes the number of this run: a random one, drawn when the guest starts and again each time that it
+ * is brought back, so no two runs share it, not even two that go on from the same checkpoint. It stays
+ * the same across a checkpoint that the guest goes on from.
+ *
+ * A guest can be captured anywhere, and does not notice. One whose own generator of random numbers must
+ * not repeat itself, or that gives out names that must be unique, compares this number with the one it
+ * saw last, and seeds anew when it differs. (random_get and getentropy are fresh in any case.)
+ *
+ * Returns 0, or 21 (EFAULT).
+ */
+__attribute__((import_module("stasis"), import_name("generation")))
+int32_t stasis_generation(uint64_t *generation);
+
 #ifdef __cplusplus
 }
 #endif

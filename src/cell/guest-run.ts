@@ -151,7 +151,10 @@ class Guest {
     const find = importFinder({
       preview1: preview1 as unknown as Record<string, HostFunction>,
       snapshot0: snapshot0 as unknown as Record<string, HostFunction>,
-      stasis: { checkpoint: () => this.#checkpointCall() },
+      stasis: {
+        checkpoint: () => this.#checkpointCall(),
+        generation: (result) => this.#generationCall(result as number),
+      },
       provided: resources.imports,
       trapUnknown: start.trapUnknownImports,
     });
@@ -304,6 +307,14 @@ class Guest {
     environment.progress = ASKED;
     this.#gate.askedByGuest();
     return INTERRUPTED;
+  }
+
+  /** `stasis.generation`: writes a u64. FAULT: it does not lie within memory. */
+  #generationCall(result: number): number {
+    const { memory } = this.#environment;
+    if (!memory.holds(result, 8)) return ERRNO.FAULT;
+    memory.view.setBigUint64(result >>> 0, this.#resources.generation(), true);
+    return ERRNO.SUCCESS;
   }
 
   /** Makes a checkpoint of the unwound guest. Returns how it goes on, or null when it stops here. */

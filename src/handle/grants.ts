@@ -111,6 +111,8 @@ export interface GuestResources {
   readonly connections: Connections;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** u64: another one in each run of the guest. See `resource/random.ts`. */
+  generation(): bigint;
   /** What the granted providers offer to the guest. */
   readonly imports: ProvidedImports;
   /** Shows the guest to the providers: once, when its memory is there and before it runs. */

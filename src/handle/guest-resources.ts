@@ -17,6 +17,7 @@ import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
 import { createGuestClock } from '../resource/clock.ts';
+import { createFreshness } from '../resource/random.ts';
 import { type ProvidedImports, ProviderRegistry } from '../resource/registry.ts';
 import { openAnchor } from './anchor.ts';
 import { Connections } from './connection.ts';
@@ -78,6 +79,7 @@ function assemble(grants: Grants): Parts {
   const registry = new ProviderRegistry();
   const { clock, provider: clockProvider } = createGuestClock(grants.clock);
   const { stdin, stdout, stderr, random } = grants;
+  const freshness = createFreshness(random);
   const { keeping = null } = grants;
   const rollback = rollbackOf(grants);
   const preopens = openPreopens(grants.preopens, keeping, rollback);
@@ -98,6 +100,7 @@ function assemble(grants: Grants): Parts {
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);
+    registry.register(freshness.provider);
     registry.register(createFilesProvider({ preopens, unnamed, rollback, keeping }));
     registry.register(createHandleProvider(handles, holdings));
     for (const provider of grants.providers ?? []) registry.register(provider);
@@ -114,6 +117,7 @@ function assemble(grants: Grants): Parts {
     connections,
     clock,
     random,
+    generation: freshness.generation,
     imports,
     attach: (guest) => registry.attach(guest),
     rebuild: (captured, reason) => registry.rebuild(joined(captured), reason),
