@@ -16,7 +16,7 @@ const JOBS = process.env['STASIS_NIGHTLY'] === undefined ? 25 : 2000;
 const done: Counts = {};
 /** Memory, on Linux. */
 const OTHER_DISK = '/dev/shm';
-const totals = { jobs: 0, copying: 0, checkpoints: 0, restores: 0, interrupted: 0 };
+const totals = { jobs: 0, copying: 0, checkpoints: 0, restores: 0, interrupted: 0, replayed: 0 };
 
 function throughImage(captured: CapturedResources): CapturedResources {
   const { handles, providers } = captured;
@@ -114,6 +114,72 @@ async function runJob(seed: number): Promise<void> {
   }
   totals.jobs++;
 }
+
+/** What a tree holds but for its times: those are of the run that set them. */
+function contentsOf(directory: string): Record<string, string> {
+  const tree = treeOf(directory);
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, what]) => [
+      path,
+      what.replace(/^(directory|file) (\d+) \d+|^(link .*) \d+$/, '$1$3 $2'),
+    ]),
+  );
+}
+
+/**
+ * A job in segments, a checkpoint after each: what its calls answer and what the tree is then, segment by
+ * segment. With `killAt`, it is killed somewhere in that segment and goes on from the checkpoint before it.
+ */
+async function playSegments(seed: number, killAt: number | null) {
+  const chance = chanceOf(seed);
+  const host = createHost();
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'stasis-keeping-')));
+  const overrides: Partial<Grants> = {
+    keeping: { directory, carryBytesMax: 2 ** 24 },
+    preopens: [{ hostPath: host.dir, guestPath: '/data', readOnly: false, policy: 'rollback' }],
+  };
+  let guest = startGuest(host, overrides);
+  const played: { answers: string[]; tree: Record<string, string> }[] = [];
+  try {
+    let image: CapturedResources | null = null;
+    for (let segment = 0; segment < SEGMENTS; segment++) {
+      if (segment === killAt && image !== null) {
+        const lost = chanceOf(seed + segment);
+        for (let n = chance.below(60); n > 0; n--) operate(guest, lost, {});
+        guest.resources.close();
+        guest = await restoredGuest(host, image, overrides);
+      }
+      const own = chanceOf(seed + segment);
+      const answers: string[] = [];
+      for (let n = 0; n < 60; n++) answers.push(operate(guest, own, done));
+      for (const [fd, handle] of guest.resources.handles.entries()) {
+        if (handle.kind === 'directory' && fd > 3) guest.calls['fd_close']!(fd);
+      }
+      played.push({ answers, tree: contentsOf(host.dir) });
+      image = throughImage(await guest.resources.quiesce());
+      await guest.resources.resume('resumed');
+    }
+    return played;
+  } finally {
+    guest.resources.close();
+    removeHost(host);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const SEGMENTS = 5;
+const SCRIPTS = process.env['STASIS_NIGHTLY'] === undefined ? 4 : 200;
+
+test(`${SCRIPTS} scripts end as if they had never been killed, wherever they are`, async () => {
+  for (let script = 0; script < SCRIPTS; script++) {
+    const seed = SEED * 70_001 + script * 100;
+    const whole = await playSegments(seed, null);
+    for (let killAt = 1; killAt < SEGMENTS; killAt++) {
+      expect([seed, killAt, await playSegments(seed, killAt)]).toEqual([seed, killAt, whole]);
+      totals.replayed++;
+    }
+  }
+}, 1_200_000);
 
 test(`${JOBS} jobs with random operations, checkpoints, kills and restores`, async () => {
   for (let job = 0; job < JOBS; job++) {
