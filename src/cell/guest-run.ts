@@ -141,6 +141,7 @@ class Guest {
     this.#meter = new FuelMeter({ used, limit: start.limits.fuel, now: world.nowMs });
     const lookAhead = {
       isReady: () => this.#lookAhead.isReady(),
+      prepare: () => this.#lookAhead.prepare(),
       captured: () => this.#lookAhead.captured(),
     };
     this.#gate = new SafepointGate(world.shared, this.#meter, start.triggers, calls, lookAhead);

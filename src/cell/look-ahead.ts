@@ -4,7 +4,7 @@
  *
  *   asked ─→ trace: a call is unknown, or a place has no twin? ─ no ─→ capture
  *              ↑                        │ yes: order
- *              └── at a later safepoint ┘      after LOOK_AHEAD_MS: capture all the same
+ *              └── at a later safepoint ┘      after LOOK_AHEAD_MS: order no more, and capture
  *
  * Making and compiling twins is most of what a guest would stand still for otherwise. Guests stay in the
  * same functions for longer than it takes to make twins for them, and of two stacks a few milliseconds
@@ -12,7 +12,8 @@
  *
  * Invariants:
  * 1. A trace is only a hint: whatever it says, the stack that is captured decides which twins are needed.
- * 2. A request is put off by `LOOK_AHEAD_MS` at most, and by nothing where twins aren't made ahead.
+ * 2. A request is put off by `LOOK_AHEAD_MS` and what is on order then, for which the captured guest would
+ *    have to wait; and by nothing where twins aren't made ahead.
  */
 import type { Place } from '../instrument/site-positions.ts';
 import type { CaptureRoom } from './capture-room.ts';
@@ -52,15 +53,23 @@ export class LookAhead {
     this.#isReady = false;
   }
 
+  /**
+   * Nobody has asked for a checkpoint yet: orders the twins of what is on the stack now. It is the first
+   * order that takes long, while the workshop reads the module and its own code is not compiled yet.
+   */
+  prepare(): void {
+    if (this.#twins.makesAhead && !this.#twins.isWaiting) this.#look();
+  }
+
   #lookNow(): boolean {
     const twins = this.#twins;
     if (!twins.makesAhead) return true;
     const nowMs = this.#nowMs();
     this.#beganMs ??= nowMs;
-    if (nowMs - this.#beganMs >= LOOK_AHEAD_MS) return true;
     const batch = twins.takeArrived();
     // What can't be made ahead can't be made later either: it is refused where it is needed.
     if (batch !== null && batch.failure !== null) return true;
+    if (nowMs - this.#beganMs >= LOOK_AHEAD_MS) return !twins.isWaiting;
     if (batch !== null || nowMs - this.#tracedMs >= TRACE_EVERY_MS) {
       this.#stackIsReady = this.#look();
       this.#tracedMs = this.#nowMs();

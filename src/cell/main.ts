@@ -33,6 +33,8 @@ import { monotonicMs, monotonicNs } from './wall-clock.ts';
 import { workerLimits } from './worker-limits.ts';
 
 const CONTROL_FD = 3;
+/** A guest that has run for so long may well be stopped some time. */
+const PREPARE_AFTER_MS = 500;
 const STDIN_FD = 0;
 
 /** The host is trusted; these only catch a stream that is out of step. */
@@ -129,6 +131,9 @@ function startThread(
       return;
     }
     const { message, attachments: parts } = report;
+    if (message.type === 'started') {
+      setTimeout(() => Atomics.store(view.words, WORD.prepare, 1), PREPARE_AFTER_MS).unref();
+    }
     send(message, parts, () => {
       if (message.type !== 'image') return;
       for (const { buffer } of parts) giveBuffer(buffer);

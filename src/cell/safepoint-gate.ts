@@ -20,6 +20,7 @@ export interface CaptureCause {
 /** What `LookAhead` says of this safepoint. */
 export interface Ahead {
   isReady(): boolean;
+  prepare(): void;
   captured(): void;
 }
 
@@ -109,9 +110,15 @@ export class SafepointGate {
   }
 
   #atRequest(): boolean {
-    if (!this.isDue) return false;
-    this.#set('request', false);
-    return true;
+    if (this.isDue) {
+      this.#set('request', false);
+      return true;
+    }
+    if (Atomics.load(this.#words, WORD.prepare) !== 0) {
+      Atomics.store(this.#words, WORD.prepare, 0);
+      this.#lookAhead.prepare();
+    }
+    return false;
   }
 
   #isStopAsked(): boolean {

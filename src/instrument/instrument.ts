@@ -96,7 +96,9 @@ function writeCode(
   layout: Layout,
 ): { code: Uint8Array[]; hints: FunctionBranchHints[] } {
   const { module } = facts;
-  const out = new ByteWriter(module.bytes.length + (module.bytes.length >> 1));
+  const code = module.sections.find(({ id }) => id === SECTION.code);
+  // Room for what most modules grow by; data, of which some have much more, is not written here.
+  const out = new ByteWriter(Math.ceil((code?.size ?? 0) * 1.5));
   const body = new ByteWriter(65_536);
   const scan = new FunctionScanner(facts, plan);
   const emitter = new BodyEmitter(facts, plan, layout, scan, body);

@@ -137,6 +137,7 @@ function run(
     tableEntriesMax: 100_000,
     onPoll: () => {
       polls++;
+      if (polls === 1 && stopped === 0) ahead.prepare();
       if (source === null || stopped === CHECKPOINTS_MAX || polls < BETWEEN) return false;
       if (!ahead.isReady()) return false;
       ahead.captured();
