@@ -9,8 +9,17 @@
  * goes on writing into n, empty then. Checkpoints behind n are not reachable any more: their marks are
  * gone.
  */
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { syncFile } from './durability.ts';
 import { UndoJournal } from './undo-journal.ts';
 import { type Identity, keyOf } from './undo-record.ts';
 
@@ -85,7 +94,14 @@ export class UndoChain {
 
   addSuccessor(before: Identity, after: Identity): void {
     if (keyOf(before) === keyOf(after)) return;
-    appendFileSync(this.#successorFile, `${keyOf(before)} ${keyOf(after)}\n`, { mode: 0o600 });
+    const fd = openSync(this.#successorFile, 'a', 0o600);
+    try {
+      writeSync(fd, `${keyOf(before)} ${keyOf(after)}\n`);
+      // The record that says what it was is about to go.
+      syncFile(fd, true);
+    } finally {
+      closeSync(fd);
+    }
     this.#known().set(keyOf(before), after);
   }
 

@@ -48,6 +48,7 @@ type Change<K extends UndoRecord['change']> = Extract<UndoRecord, { change: K }>
 
 interface Undoing {
   readonly chain: UndoChain;
+  readonly interval: Interval;
   readonly preopens: readonly Preopen[];
   /** Files written to since the journal was cut, open, by identity. */
   readonly files: Map<string, number>;
@@ -59,7 +60,7 @@ export function undoInterval(
   interval: Interval,
   preopens: readonly Preopen[],
 ): void {
-  const undoing: Undoing = { chain, preopens, files: new Map() };
+  const undoing: Undoing = { chain, interval, preopens, files: new Map() };
   const journal = chain.open(interval);
   try {
     for (const start of journal.starts().reverse()) {
@@ -258,8 +259,8 @@ function bringBack(
     return;
   }
   // A copy, from another file system. It appears whole or not at all.
-  const beside = `${path}.stasis-undo`;
-  // Left by an undo that was killed, or by a guest that knows the name.
+  const beside = `${path}.${undoing.interval.mark}`;
+  // Left by an undo that was killed: nobody else knows the mark.
   if (look(beside) !== null) unlinkSync(beside);
   copyFile(keptPath, beside);
   setMode(beside, mode);

@@ -2,8 +2,10 @@
  * Private views: a guest sees what it would see in a directory of its own, the granted one stays as it is, and
  * both hold through checkpoints and restores.
  */
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -316,6 +318,38 @@ describe('a private view', () => {
     const [length, length2] = [guest.put(AT.path, 'a'), guest.put(AT.path2, 'b')];
     expect(guest.calls['path_rename']!(3, AT.path, length, 4, AT.path2, length2)).toBe(75);
     expect(guest.calls['path_link']!(3, 0, AT.path, length, 4, AT.path2, length2)).toBe(75);
+  });
+
+  test('is not led out by a racing swapper below it', () => {
+    const outside = `${host.dir}-outside`;
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'x'), 'secret');
+    symlinkSync(`../${outside.split('/').at(-1)}`, onHost('evil'));
+    const script = `const { renameSync } = require('node:fs');
+      const end = Date.now() + 1500;
+      while (Date.now() < end) {
+        renameSync('d', 'old'); renameSync('evil', 'd');
+        renameSync('d', 'evil'); renameSync('old', 'd');
+      }`;
+    const done = join(overrides.keeping!.directory, 'done');
+    const shell = '("$0" -e "$1"; echo > "$2") >/dev/null 2>&1 &';
+    execFileSync('sh', ['-c', shell, process.execPath, script, done], { cwd: host.dir });
+    const seen = new Set<string | number>();
+    while (!existsSync(done)) {
+      // A new view each time: what was looked at once stays what it was.
+      guest.resources.close();
+      guest = startGuest(host, overrides);
+      const listed = guest.open('d', { oflags: OFLAGS.DIRECTORY });
+      if (listed > 0) readdir(guest, listed, 0n);
+      const fd = guest.open('d/x', { rights: RIGHT.FD_READ });
+      seen.add(fd < 0 ? fd : guest.read(fd, 100));
+      const writer = guest.open('d/x');
+      if (writer > 0) guest.write(writer, 'mine');
+    }
+    expect(readFileSync(join(outside, 'x'), 'utf8')).toBe('secret');
+    rmSync(outside, { recursive: true });
+    expect(seen).toContain('x');
+    expect(seen).not.toContain('secret');
   });
 
   type View = { things: Record<string, unknown>[] };
