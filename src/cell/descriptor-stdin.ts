@@ -14,19 +14,25 @@ import { isatty } from 'node:tty';
 import { ERRNO, errnoOf } from '../abi/errno.ts';
 import type { StdinPosition, StdinSource } from '../handle/grants.ts';
 import type { NativeDescriptors } from '../handle/native-descriptors.ts';
+import type { GuestStream } from './protocol.ts';
 
 export interface DescriptorStdin extends StdinSource {
   readonly hostFd: number;
 }
 
-export function createDescriptorStdin(fd: number, native: NativeDescriptors): DescriptorStdin {
+/** `isOwn`: opened for this process, and doesn't block. */
+export function createDescriptorStdin(
+  { fd, isOwn }: GuestStream,
+  native: NativeDescriptors,
+): DescriptorStdin {
   const stats = fstatSync(fd, { bigint: true });
   const isFile = stats.isFile();
   const isSocket = stats.isSocket();
 
   function readNow(into: Uint8Array): number {
     if (isSocket) return native.receive(fd, into, false);
-    if (!isFile && !native.poll([{ hostFd: fd, read: true, write: false }], 0n)[0]!.read) {
+    const mayBlock = !isOwn && !isFile;
+    if (mayBlock && !native.poll([{ hostFd: fd, read: true, write: false }], 0n)[0]!.read) {
       return -ERRNO.AGAIN;
     }
     try {

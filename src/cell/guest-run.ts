@@ -468,7 +468,7 @@ function openStdin(
   { streams }: StartMessage,
 ): GuestStdin {
   if (native === null) return createSharedStdin(shared, wishStdin);
-  return createDescriptorStdin(streams.stdin.fd, native);
+  return createDescriptorStdin(streams.stdin, native);
 }
 
 function grantsOf(
