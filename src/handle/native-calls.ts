@@ -13,8 +13,8 @@
  *
  * Loaded at the first use: it takes some milliseconds, and most guests never need it.
  */
-import { constants } from 'node:os';
-import { ERRNO, type Errno, errnoOfCode } from '../abi/errno.ts';
+import { ERRNO, type Errno } from '../abi/errno.ts';
+import { type NativeLibrary, openNativeLibrary } from './native-library.ts';
 
 /** A time to set: nanoseconds since 1970, or to leave it, or the moment of the call. */
 export type TimeToSet = bigint | 'keep' | 'now';
@@ -45,42 +45,25 @@ const SIGNATURES = {
   utimensat: { arguments: ['int32', 'string', 'buffer', 'int32'], return: 'int32' },
   fallocate: { arguments: ['int32', 'int32', 'int64', 'int64'], return: 'int32' },
   symlink: { arguments: ['string', 'string'], return: 'int32' },
-  __errno_location: { arguments: [], return: 'pointer' },
 } as const;
-
-type Library = { readonly [K in keyof typeof SIGNATURES]: (...args: unknown[]) => number | bigint };
 
 let loaded: NativeCalls | null | undefined;
 
 /** The calls, or null where there are none. */
 export function nativeCalls(): NativeCalls | null {
-  if (loaded === undefined) loaded = load();
+  if (loaded === undefined) {
+    // A signature that Node understood differently shows here: no descriptor is -1.
+    const library = openNativeLibrary(
+      SIGNATURES,
+      ({ functions, errno }) => functions.fsync(-1) === -1 && errno() === ERRNO.BADF,
+    );
+    loaded = library === null ? null : withLibrary(library);
+  }
   return loaded;
 }
 
-function load(): NativeCalls | null {
-  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null;
-  try {
-    const ffi = process.getBuiltinModule('node:ffi');
-    const library = ffi.dlopen(null, SIGNATURES).functions as unknown as Library;
-    const errnoNow = (): Errno => {
-      const number = ffi.getInt32(library.__errno_location() as bigint, 0);
-      return errnoOfCode(HOST_NAMES.get(number) ?? '');
-    };
-    const calls = withLibrary(library, errnoNow);
-    // A signature that Node understood differently shows here: no descriptor is -1.
-    return calls.sync(-1) === ERRNO.BADF ? calls : null;
-  } catch {
-    return null;
-  }
-}
-
-const HOST_NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(constants.errno).map(([name, number]) => [number, name]),
-);
-
-function withLibrary(library: Library, errnoNow: () => Errno): NativeCalls {
-  const done = (result: number | bigint): Errno => (result === 0 ? ERRNO.SUCCESS : errnoNow());
+function withLibrary({ functions: library, errno }: NativeLibrary<typeof SIGNATURES>): NativeCalls {
+  const done = (result: number | bigint): Errno => (result === 0 ? ERRNO.SUCCESS : errno());
   return {
     sync: (fd) => done(library.fsync(fd)),
     syncAround: (fd) => done(library.syncfs(fd)),
