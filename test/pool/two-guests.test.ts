@@ -32,15 +32,19 @@ test.each(ways)('both see one tree, after one of them was killed and restored: %
     ...words,
   ];
 
-  const b = startJob(stasis, ['run', '--name', 'b', ...pool, ...tree('1')]);
   const a = startJob(stasis, ['run', '--name', 'a', ...pool, ...tree('0', 'ask')]);
+  // The other guest begins when this one is halfway to its checkpoint, so that it has most of its way left.
+  await a.until(() => a.keys() > 0);
+  const b = startJob(stasis, ['run', '--name', 'b', ...pool, ...tree('1')]);
   expect(await a.until(() => a.stdout().includes('checkpointed'))).toBe(true);
+  const wasFaster = b.isOver();
 
   const state = await openState(stasis.home);
   const cell = state.table.find(state.owner, 'a').run.cell!;
   killProcess({ pid: a.pid(), stamp: null });
   killProcess(cell);
-  await a.ended;
+  const killed = await a.ended;
+  expect(killed.signal, 'the guest was killed on its way').toBe('SIGKILL');
   while (isAlive(cell)) await new Promise((resolve) => setTimeout(resolve, 5));
 
   const then = b.keys();
@@ -50,7 +54,9 @@ test.each(ways)('both see one tree, after one of them was killed and restored: %
   const again = startJob(stasis, ['restore', 'a', '--pool', `tree=${file},frames=64`]);
   const [restored, other] = await Promise.all([again.ended, b.ended]);
   expect(restored.stderr.toString()).toMatch(/\d+ replaced/);
-  expect(again.stdout()).toMatch(/^restarted, root changed, leaf changed$/m);
+  // A guest that was slowed down so much saw all of the other one's changes before its checkpoint.
+  const changes = wasFaster ? /^restarted, /m : /^restarted, root changed, leaf changed$/m;
+  expect(again.stdout()).toMatch(changes);
   expect([restored.status, other.status]).toEqual([0, 0]);
 
   const check = await stasis(['run', ...pool, ...tree('check')]);
