@@ -2,7 +2,8 @@
  * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi] [KERNEL…]`.
  *
  * It prints five tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
- * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here passes or fails. `docs/performance.md` says what they mean.
+ * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
+ * passes or fails. `docs/performance.md` says what they mean.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
