@@ -65,9 +65,9 @@ export interface BusyTimes {
   readonly memcpyMs: number;
 }
 
-/** A cell's guest gets its twins going some time before it is first stopped. */
-const WARM_MS = 400;
-const PREPARED_MS = 300;
+/** As with `--checkpoint-every 1s`: a cell's guest gets its twins going half a second before. */
+const WARM_MS = 1000;
+const PREPARED_MS = 500;
 const BETWEEN_MS = 120;
 const MEMORY_PAGES_MAX = 65_536;
 const TABLE_ENTRIES_MAX = 1_000_000;

@@ -13,11 +13,12 @@ export interface Program {
 
 const GUESTS = join(import.meta.dirname, '..', 'guests', 'build');
 
-/** So often that a program of a fraction of a second can be stopped many times. */
-const AGAIN = 6;
+function named(name: string, times: number): string {
+  return times === 1 ? name : `${name} ×${times}`;
+}
 
-function again(texts: readonly string[]): readonly string[] {
-  return Array.from({ length: AGAIN }, () => texts).flat();
+function again<T>(times: number, item: T): readonly T[] {
+  return Array.from({ length: times }, () => item);
 }
 
 function guest(name: string, ...args: string[]): Program {
@@ -26,29 +27,40 @@ function guest(name: string, ...args: string[]): Program {
   return { name: [name, ...args].join(' '), bytes, args };
 }
 
-const RUBY: Program = { name: 'Ruby', bytes: () => rubyCommand(RUBY_SCRIPT), args: [] };
-const QUICKJS: Program = {
-  name: 'QuickJS',
-  bytes: () => quickjsCommand([...QUICKJS_SCRIPTS, ...again(QUICKJS_SCRIPTS.slice(1))]),
+/** Each as often as said: once is over before it was stopped many times. */
+const ruby = (times: number): Program => ({
+  name: named('Ruby', times),
+  bytes: () => rubyCommand(times === 1 ? RUBY_SCRIPT : `${times}.times do\n${RUBY_SCRIPT}\nend`),
   args: [],
-};
-const FLITE: Program = {
-  name: 'Flite',
+});
+const quickjs = (times: number): Program => ({
+  name: named('QuickJS', times),
+  bytes: () =>
+    quickjsCommand([...QUICKJS_SCRIPTS, ...again(times, QUICKJS_SCRIPTS.slice(1)).flat()]),
+  args: [],
+});
+const flite = (times: number): Program => ({
+  name: named('Flite', times),
   bytes: fliteModule,
-  args: fliteArguments(again([FLITE_TEXT]).join(' '), '/out/said.wav'),
-};
+  args: fliteArguments(again(times, FLITE_TEXT).join(' '), '/out/said.wav'),
+});
 
 /** From large to small. */
-export const INSTRUMENTED: readonly Program[] = [RUBY, QUICKJS, FLITE, guest('rust-collections')];
+export const INSTRUMENTED: readonly Program[] = [
+  ruby(1),
+  quickjs(1),
+  flite(1),
+  guest('rust-collections'),
+];
 
 /** Each computes for a second or more; the third has 64 MB of heap in use. */
 export const PAUSED: readonly Program[] = [
   guest('nqueens', '12'),
-  guest('kernels/strings'),
-  guest('heap', '72', '4000'),
-  QUICKJS,
-  FLITE,
-  RUBY,
+  guest('kernels/strings', '2000000'),
+  guest('heap', '72', '12000'),
+  quickjs(60),
+  flite(16),
+  ruby(4),
 ];
 
 export function programNamed(name: string): Program {

@@ -167,7 +167,7 @@ function benchPause(): readonly PauseResult[] {
     '        first',
   ];
   const parts = ['       aim', '     ahead ms', 'lacked twins', 'restore ms'];
-  const table = new Table(['guest', ...heads, ...parts], 18, print);
+  const table = new Table(['guest', ...heads, ...parts], 23, print);
   const found = PAUSED.map(({ name }) => {
     const args = [name, quick ? '4' : '15'];
     const result = measureApart<PauseResult>(scratch.folder, 'pause-run.ts', args, ENGINE_FLAGS);

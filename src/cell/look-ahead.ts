@@ -58,7 +58,9 @@ export class LookAhead {
    * order that takes long, while the workshop reads the module and its own code is not compiled yet.
    */
   prepare(): void {
-    if (this.#twins.makesAhead && !this.#twins.isWaiting) this.#look();
+    if (!this.#twins.makesAhead) return;
+    this.#twins.takeArrived();
+    if (!this.#twins.isWaiting) this.#look();
   }
 
   #lookNow(): boolean {

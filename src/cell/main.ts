@@ -33,8 +33,9 @@ import { monotonicMs, monotonicNs } from './wall-clock.ts';
 import { workerLimits } from './worker-limits.ts';
 
 const CONTROL_FD = 3;
-/** A guest that has run for so long may well be stopped some time. */
+/** A guest that has run for so long may well be stopped some time; again after twice the time, a few times. */
 const PREPARE_AFTER_MS = 500;
+const PREPARE_LAST_MS = 8000;
 const STDIN_FD = 0;
 
 /** The host is trusted; these only catch a stream that is out of step. */
@@ -116,6 +117,13 @@ function startThread(
     trackUnmanagedFds: false,
   });
 
+  const prepareLater = (delayMs: number): void => {
+    if (delayMs > PREPARE_LAST_MS) return;
+    setTimeout(() => {
+      Atomics.store(view.words, WORD.prepare, 1);
+      prepareLater(delayMs * 2);
+    }, delayMs).unref();
+  };
   const giveBuffer = (buffer: ArrayBuffer): void => {
     worker.postMessage({ type: 'buffer', buffer } satisfies ThreadOrder, [buffer]);
   };
@@ -132,7 +140,7 @@ function startThread(
     }
     const { message, attachments: parts } = report;
     if (message.type === 'started') {
-      setTimeout(() => Atomics.store(view.words, WORD.prepare, 1), PREPARE_AFTER_MS).unref();
+      prepareLater(PREPARE_AFTER_MS);
     }
     send(message, parts, () => {
       if (message.type !== 'image') return;

@@ -37,7 +37,7 @@ export const WORD = {
   turnMs: 12,
   /** Counts batches of twins that were posted to the guest thread. */
   twins: 13,
-  /** Set to 1 by the main thread once: the guest thread is to get its twins going, and sets it to 0. */
+  /** Set to 1 by the main thread: the guest thread is to order twins for its stack, and sets it to 0. */
   prepare: 14,
 } as const;
 
