@@ -17,6 +17,11 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 const APPLICATION_ID = 0x5374_6b76;
 const USER_VERSION = 1;
+/**
+ * Whoever comes first after a crash puts the log in order, and keeps all others out for that long. Short,
+ * unless the log is very large; less than the time that a provider has.
+ */
+const OPENING_MS = 5000;
 
 /** An entry as it is read. */
 export interface Entry {
@@ -45,10 +50,12 @@ export class KvDatabase {
 
   /** Throws ForeignFile, and what SQLite throws (see `sqlite-errno.ts`). */
   constructor(path: string, readOnly: boolean) {
-    // Waiting for others is done by the calls, where a checkpoint can interrupt it.
-    this.#connection = new DatabaseSync(path, { readOnly, timeout: 0, allowExtension: false });
+    const timeout = OPENING_MS;
+    this.#connection = new DatabaseSync(path, { readOnly, timeout, allowExtension: false });
     try {
       this.id = this.#enter(readOnly);
+      // From here on the calls wait for others, where a checkpoint can interrupt it.
+      this.#connection.exec('PRAGMA busy_timeout = 0');
       const prepare = (sql: string): StatementSync => this.#connection.prepare(sql);
       this.#get = prepare('SELECT value FROM entries WHERE key = ?');
       this.#put = readOnly

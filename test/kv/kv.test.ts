@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -227,6 +229,25 @@ describe('others who write at the same time', () => {
     other.close();
     expect(guest.put(1, 'a', 'b')).toBe(0);
   });
+});
+
+test('a file that somebody keeps to himself for a moment, as after a crash, is waited for', async () => {
+  const grant = newGrant();
+  const guest = kvGuest([grant]);
+  guest.open('main');
+  guest.put(1, 'a', 'b');
+  const states = await guest.registry.quiesce();
+  const holding = `
+    const { DatabaseSync } = require('node:sqlite');
+    const database = new DatabaseSync(process.argv[1]);
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT');
+    console.log('held');
+    setTimeout(() => database.close(), 500);`;
+  const child = spawn(process.execPath, ['-e', holding, grant.hostPath]);
+  await once(child.stdout, 'data');
+  await guest.registry.rebuild(states, 'resumed');
+  expect(guest.get(1, 'a')).toBe('b');
+  await once(child, 'close');
 });
 
 describe('arguments', () => {

@@ -1,6 +1,7 @@
 /**
  * Providers for tests: `probe` offers functions to the guest `provider-calls`; `a` to `e` only take part
- * in checkpoints. Options: `fail=PHASE`, `how=HOW`, and `from=N`, the first time that it fails, from 0.
+ * in checkpoints. Options: `fail=PHASE`, `how=HOW`, `from=N` and `until=N`, the first time that it fails,
+ * from 0, and the first time that it does not again; `hurry=yes`, not to wait.
  */
 import { writeFileSync } from 'node:fs';
 import { defineProvider, ERRNO, INTERRUPTED, mapOf, wideInteger } from 'stasis/provider';
@@ -23,7 +24,7 @@ const FAULTS = {
 };
 
 function faulty(options, phases) {
-  const { fail, how = 'throw', from = '0' } = options;
+  const { fail, how = 'throw', from = '0', until = 'Infinity' } = options;
   const seen = new Map();
   return Object.fromEntries(
     Object.entries(phases).map(([phase, call]) => [
@@ -31,7 +32,7 @@ function faulty(options, phases) {
       (...args) => {
         const times = seen.get(phase) ?? 0;
         seen.set(phase, times + 1);
-        if (phase === fail && times >= Number(from)) {
+        if (phase === fail && times >= Number(from) && times < Number(until)) {
           const given = how === 'shape' ? { sum: 'no number' } : FAULTS[how]();
           if (given !== undefined) return given;
         }
@@ -85,6 +86,7 @@ export function probe(options) {
         },
         minus: () => -1,
         wait: (milliseconds) => {
+          if (options.hurry !== undefined) return undefined;
           wakeNs ??= guest.clock.monotonicNs() + BigInt(milliseconds) * 1_000_000n;
           if (guest.pause.wait(wakeNs, { stdin: false }) === 'interrupted') return INTERRUPTED;
           wakeNs = null;
