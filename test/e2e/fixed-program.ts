@@ -4,9 +4,9 @@
  * Clock readings and random numbers stay in a guest's memory, so that two runs of Ruby never end alike:
  * neither do an undisturbed run and one that was killed and restored. Both come in through one file each
  * and are handed down from there (`src/cell/wall-clock.ts`, `src/cell/randomness.ts`). This makes a copy
- * of the program in which these two files give a guest constants, and nothing else is changed: no option,
- * message or variable of the product leads here. Keys, nonces, names and the dates of jobs and checkpoints
- * are those of the real program.
+ * of the program in which these two files give a guest constants, and nothing else is changed but where a
+ * constant would not do: no option, message or variable of the product leads here. Keys, nonces, names and
+ * the dates of jobs and checkpoints are those of the real program.
  *
  * The answers must not depend on how often was asked: a restored guest would be told others than one
  * that ran through. So a guest that waits for its clock waits for ever here.
@@ -28,6 +28,10 @@ const CLOCK = {
   monotonicNs: 'return 1000000000n;',
   threadCpuNs: 'return 1000000n;',
 };
+/** Each run has to have another generation, and draws until it does; nobody asks for it here. */
+const GENERATION = {
+  drawGeneration: 'return process.hrtime.bigint();',
+};
 
 /** Makes the copy, where it finds the packages that the program needs, and returns its place. */
 export function makeFixedProgram(): string {
@@ -39,6 +43,7 @@ export function makeFixedProgram(): string {
   }
   replaceBodies(join(directory, 'dist', 'cell', 'randomness.js'), RANDOMNESS);
   replaceBodies(join(directory, 'dist', 'cell', 'wall-clock.js'), CLOCK);
+  replaceBodies(join(directory, 'dist', 'resource', 'random.js'), GENERATION);
   return directory;
 }
 
@@ -47,7 +52,7 @@ function replaceBodies(file: string, bodies: Readonly<Record<string, string>>): 
   for (const [name, body] of Object.entries(bodies)) {
     const before = text;
     text = text.replace(
-      new RegExp(`(export function ${name}\\([a-z]*\\) \\{).*?\\n\\}\\n`, 's'),
+      new RegExp(`(function ${name}\\([a-z]*\\) \\{).*?\\n\\}\\n`, 's'),
       (_, head: string) => `${head} ${body} }\n`,
     );
     assert.notEqual(text, before, `${file} has a function ${name}`);
