@@ -7,6 +7,7 @@ import type { OutputSink } from '../../src/handle/grants.ts';
 import { INTERRUPTED } from '../../src/resource/pause.ts';
 import { GuestExit } from '../../src/wasi/environment.ts';
 import { layerIdentity, WASMER_VERSION } from '../../src/wasi/layers.ts';
+import { loadWasmer } from '../../src/wasi/wasmer-package.ts';
 import {
   call,
   fdstat,
@@ -294,6 +295,36 @@ describe('what is ours in the other layer', () => {
       with: { type: 'json' },
     });
     expect(description.version).toBe(WASMER_VERSION);
+  });
+});
+
+describe('the package', () => {
+  const world = { nowMs: () => 0, memoryPagesMax: 64 };
+  const config = { args: ['program'], env: {}, preopens: {} };
+  const engineOfAll = () => (globalThis as unknown as { WebAssembly: object }).WebAssembly;
+
+  test('reaches nothing but what calls need, once it is sealed', () => {
+    const before = engineOfAll();
+    const loaded = loadWasmer(world);
+    expect(engineOfAll()).toBe(before);
+    loaded.create(config);
+    loaded.seal();
+    expect(() => loaded.create(config)).toThrow(/it reached for __/);
+  });
+
+  test('of one guest shares nothing with that of another', () => {
+    const [first, second] = [startWasmer(host), startWasmer(host)];
+    expect(open('f', { dirfd: ROOT, oflags: 1 })(first)).toEqual([0, FIRST]);
+    expect(pathFilestat('f', { dirfd: ROOT })(first)).toEqual([0, 4, 0n]);
+    expect(pathFilestat('f', { dirfd: ROOT })(second)).toEqual([ERRNO.NOENT]);
+    expect(first.layer.memory.buffer).not.toBe(second.layer.memory.buffer);
+  });
+
+  test('has no more memory than it is told', () => {
+    const { memory } = loadWasmer(world);
+    const pages = memory.buffer.byteLength / 65_536;
+    expect(memory.grow(64 - pages)).toBe(pages);
+    expect(() => memory.grow(1)).toThrow();
   });
 });
 
