@@ -5,8 +5,10 @@
 
 import type { Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
+import type { CellPath } from '../host/cell-command.ts';
 import { readModuleFile } from '../host/module-file.ts';
 import type { ImageHead } from '../image/image.ts';
+import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { RestorePlan } from './restore.ts';
 
@@ -22,6 +24,9 @@ export interface Receipt {
   readonly checks: readonly string[];
   readonly directories: readonly Preopen[];
   readonly pools: readonly PoolGrant[];
+  readonly databases: readonly KvGrant[];
+  /** What providers of the user's may use beside the directories of their files. */
+  readonly providerPaths: readonly CellPath[];
   readonly fuelUsed: string;
   readonly fuelLimit: string | null;
   readonly hostCalls: string;
@@ -60,6 +65,8 @@ export function makeReceipt(plan: RestorePlan, head: ImageHead): Receipt {
     // Those of the other layer were copied when the guest began.
     directories: request.wasi === 'stasis' ? request.preopens : [],
     pools: request.pools ?? [],
+    databases: request.kv ?? [],
+    providerPaths: request.providerPaths ?? [],
     fuelUsed: String(head.counters.fuel),
     fuelLimit: request.fuel,
     hostCalls: String(head.counters.calls),

@@ -6,7 +6,7 @@ const PAGE_BYTES = 65_536;
 
 /** A receipt in lines for people; the first one alone says the most important. */
 export function describeReceipt(receipt: Receipt): string[] {
-  const { moduleFile, fuelUsed, fuelLimit, directories, pools } = receipt;
+  const { moduleFile, fuelUsed, fuelLimit, directories, pools, databases, providerPaths } = receipt;
   const memory = prettyBytes(receipt.memoryPages * PAGE_BYTES, { binary: true });
   return [
     `${receipt.job} goes on from checkpoint #${receipt.sequence} of ${receipt.stamp}`,
@@ -20,6 +20,14 @@ export function describeReceipt(receipt: Receipt): string[] {
     ...pools.map(
       ({ name, hostPath, readOnly }) =>
         `  grants       ${visibleText(hostPath)} as pool ${visibleText(name)}${readOnly ? ', read-only' : ''}`,
+    ),
+    ...databases.map(
+      ({ name, hostPath, readOnly }) =>
+        `  grants       ${visibleText(hostPath)} as database ${visibleText(name)}${readOnly ? ', read-only' : ''}`,
+    ),
+    ...providerPaths.map(
+      ({ hostPath, readOnly }) =>
+        `  grants       ${visibleText(hostPath)} to providers${readOnly ? ', read-only' : ''}`,
     ),
     `  fuel         ${fuelUsed} used${fuelLimit === null ? '' : ` of ${fuelLimit}`}, ${receipt.hostCalls} calls to the host`,
     `  guest        ${receipt.frames} frames, ${receipt.handles} handles, ${memory} memory`,

@@ -148,6 +148,8 @@ test('a restore without the database, or with another one, is refused by name', 
 });
 
 async function refusals(job: string, file: string): Promise<void> {
+  const receipt = await stasis(['restore', job, '--dry-run']);
+  expect(String(receipt.stdout)).toContain(`grants       ${file} as database ledger\n`);
   const without = await stasis(['restore', job, '--kv', `other=${file}`]);
   expect(without.status).toBe(125);
   expect(String(without.stderr)).toContain('grant it with --kv ledger=FILE');

@@ -317,6 +317,8 @@ describe('a restore with other providers', () => {
     expect(changed).toContain('the providers differ');
     expect(changed).toMatch(/try: .*--provider files that it was made with/);
     writeFileSync(copy, readFileSync(PROBE));
+    const receipt = await stasis(['restore', made.job, '--dry-run']);
+    expect(String(receipt.stdout)).toMatch(/provider is probe\.mjs#probe [0-9a-f]{12}\n/);
     expect(await restoredOutput(made.job, [])).toMatch(/^round 20\nsum \d+\nok provider-calls\n$/);
   });
 });
