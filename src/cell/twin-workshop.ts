@@ -18,6 +18,7 @@ import {
   type WasmFunction,
 } from '../wasm/engine.ts';
 import type { WasmModule } from '../wasm/module.ts';
+import { V128 } from '../wasm/value-type.ts';
 import {
   batchName,
   type CompiledTwins,
@@ -89,7 +90,7 @@ export class TwinWorkshop {
   #write(places: readonly Place[], number: number): CompiledTwins {
     const { bytes, functions, sites } = this.#maker.make(places, batchName(number));
     const module = new engine.Module(bytes);
-    if (this.#compiles) this.#compile(module, functions, places.length);
+    if (this.#compiles) this.#compile(module, functions, places);
     this.#batches.set(number, sites);
     for (const known of this.#batches.keys()) {
       if (this.#batches.size <= BATCHES_KNOWN_MAX) break;
@@ -98,8 +99,11 @@ export class TwinWorkshop {
     return { module, sizeBytes: bytes.length, functions, places };
   }
 
-  /** The engine compiles a function when it is first called: calls each twin, and ends it at its first step. */
-  #compile(module: EngineModule, functions: readonly number[], count: number): void {
+  /**
+   * The engine compiles a function when it is first called: calls each twin, and ends it at its first step.
+   * One that returns a vector can't be called from here, and is compiled when the guest needs it.
+   */
+  #compile(module: EngineModule, functions: readonly number[], places: readonly Place[]): void {
     const stop = (): never => {
       throw STOP;
     };
@@ -117,7 +121,9 @@ export class TwinWorkshop {
       },
       f: Object.fromEntries(functions.map((callee) => [callee, stop])),
     });
-    for (let index = 0; index < count; index++) {
+    const { functionType, typeResults } = this.#facts;
+    for (const [index, { func }] of places.entries()) {
+      if (typeResults[functionType[func]!]!.includes(V128)) continue;
       try {
         (exports[`t${index}`] as WasmFunction)();
       } catch (error) {

@@ -14,9 +14,12 @@ import { traceStack } from '../../src/cell/stack-trace.ts';
 import type { TwinBatch, TwinOrder, TwinSource } from '../../src/cell/twin-orders.ts';
 import { TwinWorkshop } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
+import { readFacts } from '../../src/instrument/module-facts.ts';
+import { decodePlan, isCaptured } from '../../src/instrument/plan.ts';
 import { ByteWriter } from '../../src/wasm/byte-writer.ts';
 import { engine } from '../../src/wasm/engine.ts';
 import { readModule } from '../../src/wasm/module.ts';
+import { V128 } from '../../src/wasm/value-type.ts';
 import { writeModule } from '../../src/wasm/writer.ts';
 import { moduleBytes } from '../guests/built-modules.ts';
 import { Exit, type HostState, hostFunction } from '../instrument/wasi-stand-in.ts';
@@ -30,6 +33,7 @@ const GUESTS: Readonly<Record<string, { bytes: () => Uint8Array; args: readonly 
   nqueens: { bytes: () => moduleBytes('nqueens'), args: ['9'] },
   recursion: { bytes: () => moduleBytes('recursion'), args: [] },
   'rust-collections': { bytes: () => moduleBytes('rust-collections'), args: [] },
+  simd: { bytes: () => moduleBytes('simd'), args: [] },
   // Its calls look like those of twins, in a batch that there is.
   'a guest named as twins are': {
     bytes: () => named(moduleBytes('nqueens'), 'stasis-twins-1'),
@@ -227,6 +231,25 @@ test('a stack trace names places that are on the stack', () => {
   }
   console.log(`${named} places in the trace of ${frames} frames`);
   expect(named).toBeGreaterThan(0);
+});
+
+test('a twin that returns a vector is made, though it can not be called to be compiled', () => {
+  const bytes = moduleBytes('simd');
+  const module = readModule(bytes);
+  const { bytes: instrumented, plan } = instrument(bytes);
+  const { bodyStart } = readModule(instrumented);
+  const facts = readFacts(module);
+  const returning = Array.from(facts.functionType, (type, func) => ({ type, func })).filter(
+    ({ type, func }) =>
+      facts.typeResults[type]!.includes(V128) &&
+      isCaptured(decodePlan(plan, facts.functions, facts.tableType.length), func),
+  );
+  const workshop = new TwinWorkshop({ module, plan, bodyStart, compiles: true });
+  const places = returning.map(({ func }) => ({ func, site: 0 }));
+  expect(places.length).toBeGreaterThan(0);
+  const { twins, failure } = workshop.make({ number: 1, places, traced: [], forget: false });
+  expect(failure).toBeNull();
+  expect(twins!.places).toHaveLength(places.length);
 });
 
 test('what can not be made is told in the batch', () => {
