@@ -442,7 +442,7 @@ describe('listing', () => {
 
 test('nothing stays open on the host', () => {
   const before = openFiles();
-  expect(before).toBeGreaterThan(0);
+  expect(before.length).toBeGreaterThan(0);
   symlinkSync('dir/nested', onHost('in/a'));
   for (const path of ['a/file', 'a/../nope', 'dir/nested/../../..', 'a/', 'dir/nested/file/x']) {
     const fd = guest.open(path, { ...read, follow: true });
@@ -450,18 +450,19 @@ test('nothing stays open on the host', () => {
     filestat(path, true);
     guest.onPath('path_unlink_file', `${path}x`);
   }
-  expect(openFiles()).toBe(before);
+  expect(openFiles()).toEqual(before);
 });
 
-/** Descriptors of this process that lead below the granted directory; others come and go with the runner. */
-function openFiles(): number {
-  let count = 0;
+/** What is open in this process below the granted directory; other files come and go with the runner. */
+function openFiles(): string[] {
+  const found: string[] = [];
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
-      if (readlinkSync(`/proc/self/fd/${fd}`).startsWith(host.dir)) count += 1;
+      const file = readlinkSync(`/proc/self/fd/${fd}`);
+      if (file.startsWith(host.dir)) found.push(file);
     } catch {
       // The one that the listing itself was made with.
     }
   }
-  return count;
+  return found.sort();
 }
