@@ -18,8 +18,8 @@ import { newChance } from './random-source.ts';
 import { stasisIn } from './stasis-command.ts';
 
 const NIGHTLY = process.env['STASIS_NIGHTLY'] === '1';
-const POINTS = NIGHTLY ? 100 : 25;
-const KILLS = NIGHTLY ? 50 : 10;
+const POINTS = NIGHTLY ? 100 : 15;
+const KILLS = NIGHTLY ? 50 : 6;
 /** At most so many of one job, so that late moments get their share. */
 const KILLS_A_JOB = 4;
 
