@@ -115,6 +115,11 @@ export function wideInteger(min: bigint, max: bigint): Shape<bigint> {
   };
 }
 
+/** As wide as the machine's: sizes, inode numbers, counters. */
+export const u64 = wideInteger(0n, 2n ** 64n - 1n);
+/** The same with a sign: times before 1970 have one. */
+export const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
+
 /** Text of at most `lengthMax` UTF-16 units. */
 export function text(lengthMax = Number.MAX_SAFE_INTEGER): Shape<string> {
   return (value) => {

@@ -19,8 +19,8 @@ import {
   recordOf,
   type Shape,
   text,
+  u64,
   variantOf,
-  wideInteger,
 } from '../cbor/shape.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
@@ -29,10 +29,8 @@ import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './proto
 
 const TEXT_LENGTH_MAX = 65_536;
 const U32_MAX = 0xffff_ffff;
-const U64_MAX = 2n ** 64n - 1n;
 
 const count = integer(0);
-const wide = wideInteger(0n, U64_MAX);
 const shortText = text(TEXT_LENGTH_MAX);
 
 const digest: Shape<string> = (value) => {
@@ -43,8 +41,8 @@ const digest: Shape<string> = (value) => {
 const trigger: Shape<Trigger> = (value) => {
   const onFuel = typeof value === 'object' && value !== null && 'fuel' in value;
   return onFuel
-    ? mapOf({ fuel: wide, stop: boolean })(value)
-    : mapOf({ call: wide, stop: boolean })(value);
+    ? mapOf({ fuel: u64, stop: boolean })(value)
+    : mapOf({ call: u64, stop: boolean })(value);
 };
 
 const directory = { hostPath: text(), guestPath: text(), readOnly: boolean };
@@ -78,7 +76,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     pools: arrayOf(poolGrant),
     kv: arrayOf(mapOf({ name: text(), hostPath: text(), readOnly: boolean })),
     providers: arrayOf(mapOf({ module: text(), export: text(), options, digest })),
-    limits: mapOf({ fuel: nullable(wide), memoryPages: count, tableEntries: count }),
+    limits: mapOf({ fuel: nullable(u64), memoryPages: count, tableEntries: count }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,
     wasi: oneOf(...WASI_LAYERS),
@@ -121,8 +119,8 @@ const cellMessage: Shape<CellMessage> = variantOf('type', {
   ended: mapOf({
     type: oneOf('ended'),
     ending,
-    fuel: wide,
-    calls: wide,
+    fuel: u64,
+    calls: u64,
     memoryDigest: nullable(digest),
   }),
   failed: mapOf({

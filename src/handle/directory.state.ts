@@ -14,6 +14,7 @@ import { RIGHTS_ALL, RIGHTS_OF_DIRECTORIES, RIGHTS_OF_FILES } from '../abi/right
 import {
   boolean,
   bytes,
+  i64,
   integer,
   mapOf,
   mismatch,
@@ -21,7 +22,7 @@ import {
   type Shape,
   type ShapeOf,
   text,
-  wideInteger,
+  u64,
 } from '../cbor/shape.ts';
 import { type Anchor, closeAnchor, openAnchor } from './anchor.ts';
 import { anchorOf, type DirectoryHandle } from './directory.ts';
@@ -31,8 +32,6 @@ import type { Preopen } from './preopens.ts';
 import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusals.ts';
 import { identityOf, keyOf } from './undo-record.ts';
 import { endWalk, place, startWalk, walkedPath } from './walk.ts';
-
-const u64 = wideInteger(0n, 2n ** 64n - 1n);
 
 /** Names one after the other, each with a NUL behind it; one filetype a name. */
 const listingFields = mapOf({ names: bytes(), types: bytes() });
@@ -50,7 +49,7 @@ export const directoryShape = mapOf({
   dev: u64,
   ino: u64,
   /** Nanoseconds since 1970; 0 where the host doesn't know. */
-  birthtimeNs: wideInteger(-(2n ** 63n), 2n ** 63n - 1n),
+  birthtimeNs: i64,
   isPreopen: boolean,
   readOnly: boolean,
   flags: integer(0, FDFLAGS_ALL),

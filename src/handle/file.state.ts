@@ -15,15 +15,7 @@ import { ERRNO } from '../abi/errno.ts';
 import { FDFLAGS_ALL } from '../abi/flags.ts';
 import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import { RIGHT, RIGHTS_ALL, RIGHTS_OF_FILES, RIGHTS_OF_WRITING } from '../abi/rights.ts';
-import {
-  boolean,
-  integer,
-  mapOf,
-  nullable,
-  type ShapeOf,
-  text,
-  wideInteger,
-} from '../cbor/shape.ts';
+import { boolean, i64, integer, mapOf, nullable, type ShapeOf, text, u64 } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode } from '../fault/io-failure.ts';
 import { pathOfDescriptor } from './anchor.ts';
@@ -36,9 +28,6 @@ import { changed, grantedPreopen, notCapturable, refuseIfAsked } from './refusal
 import { identityOf } from './undo-record.ts';
 import type { UnnamedFiles } from './unnamed-files.ts';
 import { endWalk, hostPathOf, startWalk, walkedPath } from './walk.ts';
-
-const u64 = wideInteger(0n, 2n ** 64n - 1n);
-const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
 
 export const fileShape = mapOf({
   /** The guest's name of the preopened directory. */

@@ -22,6 +22,7 @@ import {
 import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import {
   arrayOf,
+  i64,
   integer,
   mapOf,
   mismatch,
@@ -31,8 +32,8 @@ import {
   type ShapeOf,
   text,
   tupleOf,
+  u64,
   variantOf,
-  wideInteger,
 } from '../cbor/shape.ts';
 import { assert } from '../fault/assert.ts';
 import { pathOfDescriptor } from './anchor.ts';
@@ -42,8 +43,6 @@ import { makeLink } from './make-link.ts';
 import { joined, keyAt, look, type PrivateView, setTimes } from './private-view.ts';
 import { identityOf, keyOf } from './undo-record.ts';
 
-const u64 = wideInteger(0n, 2n ** 64n - 1n);
-const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
 const path = text(PATH_BYTES_MAX * 2);
 
 function isComponent(text: string): boolean {

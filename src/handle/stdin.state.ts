@@ -4,21 +4,10 @@
  */
 import { FDFLAGS_ALL } from '../abi/flags.ts';
 import { RIGHTS_ALL, RIGHTS_OF_STDIN } from '../abi/rights.ts';
-import {
-  boolean,
-  bytes,
-  integer,
-  mapOf,
-  nullable,
-  type ShapeOf,
-  wideInteger,
-} from '../cbor/shape.ts';
+import { boolean, bytes, i64, integer, mapOf, nullable, type ShapeOf, u64 } from '../cbor/shape.ts';
 import type { Reason } from '../resource/provider.ts';
 import type { StdinSource } from './grants.ts';
 import { type StdinHandle, UNREAD_BYTES_MAX } from './stdin.ts';
-
-const u64 = wideInteger(0n, 2n ** 64n - 1n);
-const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
 
 export const stdinShape = mapOf({
   unread: bytes(0, UNREAD_BYTES_MAX),

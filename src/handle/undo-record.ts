@@ -17,6 +17,7 @@ import { PATH_BYTES_MAX } from '../abi/guest-string.ts';
 import {
   boolean,
   bytes,
+  i64,
   integer,
   mapOf,
   nullable,
@@ -24,12 +25,10 @@ import {
   type ShapeOf,
   text,
   tupleOf,
+  u64,
   variantOf,
-  wideInteger,
 } from '../cbor/shape.ts';
 
-const u64 = wideInteger(0n, 2n ** 64n - 1n);
-const i64 = wideInteger(-(2n ** 63n), 2n ** 63n - 1n);
 const path = text(PATH_BYTES_MAX * 2);
 
 /** A thing on the host's disk, as far as it can be told from another one. */

@@ -11,7 +11,7 @@
  *    size. Whether it fits a module is for the restore to check.
  * 2. A refusal names the field, never what was in it.
  */
-import type { CborValue } from '../cbor/cbor.ts';
+import { type CborValue, LARGEST_INTEGER, SMALLEST_INTEGER } from '../cbor/cbor.ts';
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import {
@@ -27,6 +27,7 @@ import {
   type Shape,
   text,
   tupleOf,
+  u64,
   wideInteger,
 } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
@@ -35,12 +36,10 @@ import { IMAGE_FORMAT, type ImageHead, type ImageMemory, type ImageTable } from 
 /** Tables may have ten million entries and more; memory stays bounded by the head's own length. */
 const LIMITS = { depthMax: 64, itemsMax: 2 ** 25 } as const;
 const U32_MAX = 0xffff_ffff;
-const U64_MAX = 2n ** 64n - 1n;
 const NAME_LENGTH_MAX = 65_536;
 
 const index = integer(0, U32_MAX);
 const refs = arrayOf(nullable(index));
-const counter = wideInteger(0n, U64_MAX);
 
 const words: Shape<Uint8Array> = (value) => {
   const found = bytes()(value);
@@ -51,7 +50,7 @@ const words: Shape<Uint8Array> = (value) => {
 const pendingArgument: Shape<number | bigint> = (value) => {
   if (!Array.isArray(value) || value.length !== 2) throw mismatch('a width and a value');
   if (value[0] === 32) return integer(-0x8000_0000, U32_MAX)(value[1]);
-  if (value[0] === 64) return wideInteger(-(2n ** 63n), U64_MAX)(value[1]);
+  if (value[0] === 64) return wideInteger(SMALLEST_INTEGER, LARGEST_INTEGER)(value[1]);
   throw mismatch('a width of 32 or 64 and a value');
 };
 
@@ -92,7 +91,7 @@ const imageHead = mapOf({
   memories: arrayOf(memory),
   globals: mapOf({ words, refs }),
   tables: arrayOf(table),
-  counters: mapOf({ fuel: counter, calls: counter }),
+  counters: mapOf({ fuel: u64, calls: u64 }),
   handles: arrayOf(anyValue),
   providers: arrayOf(mapOf({ kind: text(NAME_LENGTH_MAX), version: index, state: anyValue })),
 });

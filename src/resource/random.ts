@@ -8,14 +8,14 @@
  *    same across a checkpoint that the guest goes on from. An image holds the one that was, only so that
  *    the next one is another.
  */
-import { mapOf, wideInteger } from '../cbor/shape.ts';
+import { mapOf, u64 } from '../cbor/shape.ts';
 import { defineProvider, type Provider } from './provider.ts';
 
 /** Fills all of `into` with bytes that nobody can foretell. Up to 64 KiB a call are asked for. */
 export type RandomSource = (into: Uint8Array) => void;
 
 const GENERATION_BYTES = 8;
-const freshnessShape = mapOf({ generation: wideInteger(0n, 2n ** 64n - 1n) });
+const freshnessShape = mapOf({ generation: u64 });
 
 export interface Freshness {
   /** u64. */
