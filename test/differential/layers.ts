@@ -24,6 +24,7 @@ import {
   WASIProcExit,
 } from '@bjorn3/browser_wasi_shim';
 import { GuestMemory } from '../../src/abi/guest-memory.ts';
+import { errorCode } from '../../src/fault/io-failure.ts';
 import { createGuestResources } from '../../src/handle/guest-resources.ts';
 import type { Calls } from '../../src/wasi/calls.ts';
 import { GuestExit, type WasiEnvironment } from '../../src/wasi/environment.ts';
@@ -204,17 +205,19 @@ function openNode(setup: LayerSetup): OpenLayer {
       stderr: readFileSync(join(scratch, 'err'), 'utf8'),
     }),
     close: () => {
-      for (const fd of [stdin, stdout, stderr]) closeQuietly(fd);
+      for (const fd of [stdin, stdout, stderr]) closeOnce(fd);
       rmSync(scratch, { recursive: true });
     },
   };
 }
 
-/** The guest may have closed it. */
-function closeQuietly(fd: number): void {
+/** The guest may have closed it; any other failure is one. */
+function closeOnce(fd: number): void {
   try {
     closeSync(fd);
-  } catch {}
+  } catch (error) {
+    if (errorCode(error) !== 'EBADF') throw error;
+  }
 }
 
 function openShim(setup: LayerSetup): OpenLayer {

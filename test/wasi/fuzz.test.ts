@@ -29,6 +29,7 @@ import {
   restoredGuest,
   startGuest,
 } from './harness.ts';
+import { openBelow } from './open-below.ts';
 import { CALLS, randomCall } from './random-calls.ts';
 
 const SECRET = 'this-lies-outside-and-is-not-for-the-guest';
@@ -141,19 +142,6 @@ async function restored(guest: Guest): Promise<Guest> {
   return next;
 }
 
-/** Descriptors of this process below the test's directory. */
-function openBelow(): number {
-  let count = 0;
-  for (const fd of fs.readdirSync('/proc/self/fd')) {
-    try {
-      if (fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(host.dir)) count += 1;
-    } catch {
-      // The one that the listing itself was made with.
-    }
-  }
-  return count;
-}
-
 interface Tally {
   calls: number;
   succeeded: number;
@@ -192,7 +180,9 @@ async function playRound(chance: Chance, tally: Tally, swapped: boolean): Promis
     const held = guest.resources.handles.entries();
     const onHost = held.filter(([, { kind }]) => kind === 'file' || kind === 'directory');
     // The two grants are open beside the guest's own handles.
-    expect(openBelow(), `seed ${chance.seed}`).toBeLessThanOrEqual(onHost.length + 2);
+    expect(openBelow(host.dir).length, `seed ${chance.seed}`).toBeLessThanOrEqual(
+      onHost.length + 2,
+    );
   } finally {
     guest.resources.close();
   }
@@ -223,33 +213,50 @@ test('random calls with random arguments', TIMEOUT, async () => {
   expect(tally.captures).toBeGreaterThan(0);
 });
 
+/**
+ * Swaps directories for links, and writes a byte for every tenth link that it got into place, the first
+ * among them. Any of its steps may fail: the guest renames and removes the same names meanwhile.
+ */
 const SWAP = `
   const fs = require('node:fs');
   const dir = process.argv[1];
+  const succeeds = (step) => { try { step(); return true; } catch { return false; } };
+  let swaps = 0;
   for (let turn = 0; ; turn++) {
     for (const name of ['dir', 'b', 'c']) {
-      try { fs.renameSync(dir + name, dir + '.aside-' + name); } catch {}
-      try { fs.symlinkSync(turn % 2 ? '../out' : 'out', dir + name); } catch {}
-      try { fs.renameSync(dir + '.aside-' + name, dir + '.other-' + name); } catch {}
-      try { fs.unlinkSync(dir + name); } catch {}
-      try { fs.renameSync(dir + '.other-' + name, dir + name); } catch {}
+      succeeds(() => fs.renameSync(dir + name, dir + '.aside-' + name));
+      const swapped = succeeds(() => fs.symlinkSync(turn % 2 ? '../out' : 'out', dir + name));
+      succeeds(() => fs.renameSync(dir + '.aside-' + name, dir + '.other-' + name));
+      succeeds(() => fs.unlinkSync(dir + name));
+      succeeds(() => fs.renameSync(dir + '.other-' + name, dir + name));
+      if (swapped && swaps++ % 10 === 0) fs.writeSync(1, 'x');
     }
-    if (turn === 0) fs.writeSync(1, 'x');
   }`;
 
 test('random calls while directories are swapped for links', TIMEOUT, async () => {
   const tally = { calls: 0, succeeded: 0, captures: 0 };
+  let tens = 0;
   await playRounds('swapped', async (chance) => {
     layOut();
     const args = ['-e', SWAP, `${join(host.dir, 'in')}/`];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     swapper = child;
+    child.stdout.on('data', (bytes: Buffer) => {
+      tens += bytes.length;
+    });
+    // Without a first link in place this waits until the test's time is over.
     await once(child.stdout, 'data');
+    const before = tens;
     await playRound(chance, tally, true);
     child.kill('SIGKILL');
-    await once(child, 'exit');
+    await once(child, 'close');
+    expect(tens, `seed ${chance.seed}: links were put in place during the calls`).toBeGreaterThan(
+      before,
+    );
   });
-  console.log(`swapped: ${JSON.stringify(tally)}`);
+  console.log(
+    `swapped: ${JSON.stringify({ calls: tally.calls, succeeded: tally.succeeded, tens })}`,
+  );
   expect(tally.succeeded).toBeGreaterThan(tally.calls / 20);
 });
 

@@ -4,7 +4,6 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readlinkSync,
   renameSync,
   statSync,
@@ -26,6 +25,7 @@ import {
   removeHost,
   startGuest,
 } from './harness.ts';
+import { openBelow } from './open-below.ts';
 
 let host: Host;
 let guest: Guest;
@@ -441,7 +441,7 @@ describe('listing', () => {
 });
 
 test('nothing stays open on the host', () => {
-  const before = openFiles();
+  const before = openBelow(host.dir);
   expect(before.length).toBeGreaterThan(0);
   symlinkSync('dir/nested', onHost('in/a'));
   for (const path of ['a/file', 'a/../nope', 'dir/nested/../../..', 'a/', 'dir/nested/file/x']) {
@@ -450,19 +450,5 @@ test('nothing stays open on the host', () => {
     filestat(path, true);
     guest.onPath('path_unlink_file', `${path}x`);
   }
-  expect(openFiles()).toEqual(before);
+  expect(openBelow(host.dir)).toEqual(before);
 });
-
-/** What is open in this process below the granted directory; other files come and go with the runner. */
-function openFiles(): string[] {
-  const found: string[] = [];
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      const file = readlinkSync(`/proc/self/fd/${fd}`);
-      if (file.startsWith(host.dir)) found.push(file);
-    } catch {
-      // The one that the listing itself was made with.
-    }
-  }
-  return found.sort();
-}
