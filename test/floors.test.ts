@@ -27,6 +27,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   trace: 2,
   image: 1,
   instrument: 1,
+  native: 1,
   resource: 1,
   store: 1,
   abi: 0,

@@ -16,6 +16,7 @@
  *
  * Which processes have FFI: see `native-calls.ts`.
  */
+import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 
 export interface FastCalls {
   /** Opens what `name`, one component, is in the directory `fd`; creates nothing. The descriptor or -1. */
@@ -37,32 +38,28 @@ const CLOCK_THREAD_CPUTIME_ID = 3;
 /** `struct timespec`: seconds, nanoseconds. */
 const timespec = new BigInt64Array(2);
 
-type Library = { readonly [K in keyof typeof SIGNATURES]: (...args: unknown[]) => number };
-
 let loaded: FastCalls | null | undefined;
 
 /** The calls, or null where there are none. */
 export function fastCalls(): FastCalls | null {
-  if (loaded === undefined) loaded = load();
+  if (loaded === undefined) {
+    // A signature that Node understood differently shows here: no descriptor is -1.
+    const library = openNativeLibrary(
+      SIGNATURES,
+      ({ functions }) => functions.openat(-1, '.', 0) === -1,
+    );
+    loaded = library === null ? null : withFunctions(library.functions);
+  }
   return loaded;
 }
 
-function load(): FastCalls | null {
-  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null;
-  try {
-    const ffi = process.getBuiltinModule('node:ffi');
-    const library = ffi.dlopen(null, SIGNATURES).functions as unknown as Library;
-    // A signature that Node understood differently shows here: no descriptor is -1.
-    if (library.openat(-1, '.', 0) !== -1) return null;
-    return {
-      openAt: (fd, name, flags) => library.openat(fd, name, flags),
-      threadCpuNs: () => {
-        if (library.clock_gettime(CLOCK_THREAD_CPUTIME_ID, timespec) !== 0) return -1n;
-        return timespec[0]! * 1_000_000_000n + timespec[1]!;
-      },
-      readDirectory: (fd, into) => library.getdents64(fd, into, into.length),
-    };
-  } catch {
-    return null;
-  }
+function withFunctions(library: NativeLibrary<typeof SIGNATURES>['functions']): FastCalls {
+  return {
+    openAt: (fd, name, flags) => library.openat(fd, name, flags) as number,
+    threadCpuNs: () => {
+      if (library.clock_gettime(CLOCK_THREAD_CPUTIME_ID, timespec) !== 0) return -1n;
+      return timespec[0]! * 1_000_000_000n + timespec[1]!;
+    },
+    readDirectory: (fd, into) => library.getdents64(fd, into, into.length) as number,
+  };
 }

@@ -14,7 +14,7 @@
  * Loaded at the first use: it takes some milliseconds, and most guests never need it.
  */
 import { ERRNO, type Errno } from '../abi/errno.ts';
-import { type NativeLibrary, openNativeLibrary } from './native-library.ts';
+import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 
 /** A time to set: nanoseconds since 1970, or to leave it, or the moment of the call. */
 export type TimeToSet = bigint | 'keep' | 'now';

@@ -11,14 +11,14 @@
  * Structures, little-endian: pollfd 8 bytes (fd i32 0, events i16 4, revents i16 6), timespec 16 bytes
  * (seconds i64 0, nanoseconds i64 8).
  *
- * Loaded at the first use. Null where there is no FFI (`native-library.ts`): callers then do without, or
+ * Loaded at the first use. Null where there is no FFI (`native/library.ts`): callers then do without, or
  * refuse by name what can't be done.
  */
 import { writeSync } from 'node:fs';
 import { ERRNO, type Errno } from '../abi/errno.ts';
 import { assert } from '../fault/assert.ts';
+import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 import type { AwaitedDescriptor } from '../resource/pause.ts';
-import { type NativeLibrary, openNativeLibrary } from './native-library.ts';
 
 /** What is so of a descriptor. Broken: an error, or closed by the other side in both directions. */
 export interface Readiness {

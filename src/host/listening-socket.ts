@@ -2,7 +2,7 @@
  * The sockets that `--listen` grants, bound by the host: a cell has no way to make one.
  *
  * Node's own servers accept connections as soon as they listen. These must wait for the guest, so they are
- * made by the C library (`handle/native-library.ts`); where there is none, listening is refused by name.
+ * made by the C library (`native/library.ts`); where there is none, listening is refused by name.
  *
  * Addresses, big-endian port and address: sockaddr_in 16 bytes (family u16 host order 0, port u16 2,
  * address 4), sockaddr_in6 28 bytes (family 0, port 2, address 8, 16 bytes long).
@@ -13,7 +13,7 @@ import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRNO, type Errno } from '../abi/errno.ts';
 import { HostError } from '../fault/host-error.ts';
-import { type NativeLibrary, openNativeLibrary } from '../handle/native-library.ts';
+import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 import { ipv6Bytes } from './ipv6-bytes.ts';
 
 /** As a user asked for it. */

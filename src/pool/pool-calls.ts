@@ -11,6 +11,7 @@
  * `shared-bytes.ts`).
  */
 import { constants } from 'node:os';
+import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 
 export interface PoolCalls {
   /** Bytes of a page of memory: what places of mappings are multiples of. */
@@ -66,39 +67,30 @@ const SIGNATURES = {
   },
   munmap: { arguments: ['pointer', 'uint64'], return: 'int32' },
   getpagesize: { arguments: [], return: 'int32' },
-  __errno_location: { arguments: [], return: 'pointer' },
 } as const;
-
-type Library = { readonly [K in keyof typeof SIGNATURES]: (...args: unknown[]) => number | bigint };
-type Ffi = typeof import('node:ffi');
 
 let loaded: PoolCalls | null | undefined;
 
 /** The calls, or null where there are none. */
 export function poolCalls(): PoolCalls | null {
-  if (loaded === undefined) loaded = load();
+  if (loaded === undefined) {
+    // Signatures that Node understood differently show here: no descriptor is -1.
+    const library = openNativeLibrary(
+      SIGNATURES,
+      ({ functions, hostErrno }) =>
+        functions.fdatasync(-1) === -1 && hostErrno() === constants.errno.EBADF,
+    );
+    loaded = library === null ? null : withLibrary(library);
+  }
   return loaded;
 }
 
-function load(): PoolCalls | null {
-  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null;
-  try {
-    const ffi = process.getBuiltinModule('node:ffi');
-    const library = ffi.dlopen(null, SIGNATURES).functions as unknown as Library;
-    const calls = withLibrary(ffi, library);
-    // Signatures that Node understood differently show here: no descriptor is -1.
-    return calls.dataSync(-1) === constants.errno.EBADF ? calls : null;
-  } catch {
-    return null;
-  }
-}
-
-function withLibrary(ffi: Ffi, library: Library): PoolCalls {
-  const errnoNow = (): number => ffi.getInt32(library.__errno_location() as bigint, 0);
-  const done = (result: number | bigint): number => (result === 0 ? 0 : errnoNow());
+function withLibrary(native: NativeLibrary<typeof SIGNATURES>): PoolCalls {
+  const { functions: library, hostErrno } = native;
+  const done = (result: number | bigint): number => (result === 0 ? 0 : hostErrno());
   // Filled anew for each call. Its address is taken once: passing the buffer itself costs more.
   const flock = new DataView(new ArrayBuffer(FLOCK_BYTES));
-  const flockAt = ffi.getRawPointer(flock.buffer);
+  const flockAt = native.addressOf(flock.buffer);
   const locking = (fd: number, command: number, type: number, at: bigint, length: bigint) => {
     flock.setInt16(0, type, true);
     flock.setBigInt64(8, at, true);
@@ -153,7 +145,7 @@ function withLibrary(ffi: Ffi, library: Library): PoolCalls {
           0n,
         ),
       ),
-    view: (address, length) => ffi.toArrayBuffer(address, length, false),
-    addressOf: (buffer) => ffi.getRawPointer(buffer as ArrayBuffer),
+    view: native.view,
+    addressOf: native.addressOf,
   };
 }

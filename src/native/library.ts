@@ -1,5 +1,5 @@
 /**
- * Functions of the C library through `node:ffi`, and its errno.
+ * Functions of the C library through `node:ffi`, its errno, and the memory that they speak of.
  *
  * Linux with 64-bit pointers only: the structures that callers lay out are that system's. Absent
  * elsewhere, and where a process may not use FFI (`--allow-ffi`).
@@ -13,8 +13,14 @@ export type Signatures = Readonly<
 
 export interface NativeLibrary<S extends Signatures> {
   readonly functions: { readonly [K in keyof S]: (...args: unknown[]) => number | bigint };
-  /** Of the call that failed last on this thread. */
+  /** Of the call that failed last on this thread, as the guest knows it. */
   errno(): Errno;
+  /** The same as the system's own number. */
+  hostErrno(): number;
+  /** The bytes at `address`, not copied: they must stay mapped as long as the result is used. */
+  view(address: bigint, lengthBytes: number): ArrayBuffer;
+  /** Where the buffer lies. Keeps nothing alive: hold the buffer for as long as the address is used. */
+  addressOf(buffer: ArrayBufferLike): bigint;
 }
 
 const ERRNO_LOCATION = { arguments: [], return: 'pointer' } as const;
@@ -47,9 +53,13 @@ export function openNativeLibrary<S extends Signatures>(
     const functions = opened.functions as unknown as NativeLibrary<S>['functions'] & {
       readonly __errno_location: () => bigint;
     };
+    const hostErrno = (): number => ffi.getInt32(functions.__errno_location(), 0);
     const library: NativeLibrary<S> = {
       functions,
-      errno: () => errnoOfCode(HOST_NAMES.get(ffi.getInt32(functions.__errno_location(), 0)) ?? ''),
+      errno: () => errnoOfCode(HOST_NAMES.get(hostErrno()) ?? ''),
+      hostErrno,
+      view: (address, lengthBytes) => ffi.toArrayBuffer(address, lengthBytes, false),
+      addressOf: (buffer) => ffi.getRawPointer(buffer as ArrayBuffer),
     };
     return check(library) ? library : null;
   } catch {
