@@ -8,11 +8,13 @@
  */
 import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
+import { checkAllowed } from '../host/allowed-grants.ts';
 import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
 import { type JobTable, jobRunning } from '../host/job-table.ts';
 import type { ModuleFile } from '../host/module-file.ts';
 import { loadModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';
+import type { OwnerPolicy } from '../host/policy.ts';
 import { readProviderFiles } from '../host/provider-file.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { decodeImageHead } from '../image/head.ts';
@@ -55,6 +57,8 @@ export interface RestoreTools {
   readonly table: JobTable;
   readonly vault: Vault;
   readonly requester: Requester;
+  /** Today's. */
+  readonly policy: OwnerPolicy;
   readonly softwareFor: (
     module: string,
     wasi: WasiLayer,
@@ -76,7 +80,7 @@ export interface RestorePlan {
 /**
  * Selects and checks, without decrypting anything of the image. Throws ERR_NO_SUCH_JOB,
  * ERR_NO_SUCH_CHECKPOINT, ERR_JOB_RUNNING, ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH,
- * ERR_SOFTWARE_MISMATCH, ERR_PROVIDER, ERR_STATE_DAMAGED and the vault's own.
+ * ERR_SOFTWARE_MISMATCH, ERR_NOT_ALLOWED, ERR_PROVIDER, ERR_STATE_DAMAGED and the vault's own.
  */
 export async function planRestore(
   tools: RestoreTools,
@@ -93,6 +97,7 @@ export async function planRestore(
   const providers = readProviderFiles(request.providers ?? []);
   const software = tools.softwareFor(view.job.moduleDigest, maker.request.wasi, providers);
   await vault.check(requester, info.id, software);
+  checkAllowed(request, tools.policy.grants);
   return {
     info,
     view,

@@ -20,6 +20,7 @@ import {
 import { createSealer } from '../checkpoint/seal-image.ts';
 import { softwareNow } from '../checkpoint/software.ts';
 import type { HostError } from '../fault/host-error.ts';
+import { checkAllowed } from '../host/allowed-grants.ts';
 import { cellProgram } from '../host/cell-command.ts';
 import { type HostTools, hostRun, type RestorePoint } from '../host/host-run.ts';
 import {
@@ -31,6 +32,8 @@ import {
 import { JobTable } from '../host/job-table.ts';
 import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
 import { type Places, preparePlaces } from '../host/places.ts';
+import { type OwnerPolicy, policyFor } from '../host/policy.ts';
+import { readPolicy } from '../host/policy-file.ts';
 import { readProviderFiles } from '../host/provider-file.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
@@ -133,10 +136,11 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   }
 
   try {
+    const policy = await ownerPolicy(settings);
     const prepared =
       work.kind === 'run'
-        ? prepareRun(settings, work, hooks)
-        : await prepareRestore(tools, settings, await vault.open(), work);
+        ? prepareRun(settings, policy, work, hooks)
+        : await prepareRestore(tools, settings, policy, await vault.open(), work);
     const { job, request, module, providers, restore, receipt, passing } = prepared;
     // A vault that can't be used is told now rather than at the first tick.
     if (request.checkpointEveryMs !== null) await vault.open();
@@ -150,6 +154,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
       inheritStdio: hooks.inheritStdio,
+      hasInput: hooks.inheritStdio && policy.grants.stdin,
       seal: createSealer({
         places,
         vault: vault.open,
@@ -183,12 +188,18 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   }
 }
 
+async function ownerPolicy({ policy, owner }: Settings): Promise<OwnerPolicy> {
+  return policyFor(await readPolicy(policy), owner);
+}
+
 function prepareRun(
   { owner }: Settings,
+  policy: OwnerPolicy,
   { name, request }: Extract<JobWork, { kind: 'run' }>,
   { inheritStdio }: JobHooks,
 ): Prepared {
   if (name !== null) checkJobName(name);
+  checkAllowed(request, policy.grants);
   const module = readModuleFile(request.modulePath);
   const job: JobRecord = {
     id: Buffer.from(freshBytes(JOB_ID_BYTES)).toString('hex'),
@@ -211,6 +222,7 @@ function prepareRun(
 async function prepareRestore(
   { places, table }: HostTools,
   settings: Settings,
+  policy: OwnerPolicy,
   vault: Vault,
   { selector, changes }: Extract<JobWork, { kind: 'restore' }>,
 ): Promise<Prepared> {
@@ -219,6 +231,7 @@ async function prepareRestore(
     table,
     vault,
     requester: settingsRequester(settings),
+    policy,
     softwareFor,
   };
   const plan = await planRestore(tools, selector, changes);
@@ -257,6 +270,7 @@ export async function tryRestore(
       table,
       vault,
       requester: settingsRequester(settings),
+      policy: await ownerPolicy(settings),
       softwareFor,
     };
     const plan = await planRestore(tools, work.selector, work.changes);

@@ -1,8 +1,8 @@
 /** `--kv NAME=FILE[,ro]`. */
 import { resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
+import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
-import { truePath } from './true-path.ts';
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 

@@ -1,11 +1,11 @@
 /** `--pool NAME=FILE[,page=BYTES][,frames=N][,pages=N][,ro]`. */
 import { resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
+import { truePath } from '../host/true-path.ts';
 import { FRAMES_DEFAULT, FRAMES_MAX, FRAMES_MIN, POOL_BYTES_MAX } from '../pool/frame-layout.ts';
 import { isPageBytes, PAGE_BYTES_DEFAULT, PAGES_LIMIT } from '../pool/pool-format.ts';
 import { PAGES_MAX_DEFAULT, type PoolGrant } from '../pool/pool-grant.ts';
 import { parseCount } from './quantities.ts';
-import { truePath } from './true-path.ts';
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 

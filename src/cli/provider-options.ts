@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import type { CellPath } from '../host/cell-command.ts';
 import type { ProviderRequest } from '../host/provider-file.ts';
-import { truePath } from './true-path.ts';
+import { truePath } from '../host/true-path.ts';
 
 const HINT = 'write --provider FILE#EXPORT,key=value, such as --provider ./counter.mjs,step=2';
 

@@ -9,7 +9,12 @@ import { hostInBackground, hostInForeground } from './host-command.ts';
 import { type JobWork, tryRestore } from './job-host.ts';
 import { parseStamp } from './quantities.ts';
 import { describeReceipt } from './receipt-text.ts';
-import { addSharedOptions, type GatheredOptions, type SharedOptions } from './run-options.ts';
+import {
+  addSharedOptions,
+  type GatheredOptions,
+  type SharedOptions,
+  settingsFor,
+} from './run-options.ts';
 
 interface RestoreOptions extends SharedOptions {
   readonly id?: string;
@@ -57,13 +62,13 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
       };
       const json = options.json ?? false;
       if (options.dryRun) {
-        const receipt = await tryRestore(context.settings, work);
+        const receipt = await tryRestore(settingsFor(context, options), work);
         if (json) printJson(context.out, receipt);
         else context.out.write(`${describeReceipt(receipt).join('\n')}\n`);
         return;
       }
       const order = {
-        settings: context.settings,
+        settings: settingsFor(context, options),
         work,
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,

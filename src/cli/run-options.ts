@@ -14,15 +14,17 @@ import {
 import type { CellPath } from '../host/cell-command.ts';
 import type { ListenRequest } from '../host/listening-socket.ts';
 import type { ProviderRequest } from '../host/provider-file.ts';
+import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { CommandContext } from './command-context.ts';
 import type { TriggerOrder } from './job-host.ts';
 import { readKv } from './kv-option.ts';
 import { readListen } from './listen-option.ts';
 import { readPool } from './pool-option.ts';
 import { readProvider, readProviderPath } from './provider-options.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
-import { truePath } from './true-path.ts';
+import { policyPlace, type Settings } from './settings.ts';
 
 const PAGE_BYTES = 65_536;
 /** A 32-bit memory has no more; several memories together are held to the same. */
@@ -46,6 +48,7 @@ export interface SharedOptions {
   readonly json?: boolean;
   readonly log: boolean;
   readonly memoryDigest?: boolean;
+  readonly policy?: string;
 }
 
 /** Lists that grow in the order of the command line, whichever option adds to them. */
@@ -150,6 +153,7 @@ export function addSharedOptions(
       `contents of files that a checkpoint may hold (default: ${defaults.carry})`,
       named('--carry-max', parseCarryBytes),
     )
+    .option('--policy <file>', 'hold it to this policy file (default: policy.json in STASIS_HOME)')
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
     .option(
@@ -160,6 +164,12 @@ export function addSharedOptions(
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
   return { preopens, pools, kv, providers, providerPaths, listen, triggers };
+}
+
+/** The command's settings, with the policy file that it names. */
+export function settingsFor({ settings }: CommandContext, { policy }: SharedOptions): Settings {
+  if (policy === undefined) return settings;
+  return { ...settings, policy: policyPlace(settings.home, policy) };
 }
 
 /** `parse`, with the option among the facts of its errors. */

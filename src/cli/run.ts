@@ -12,6 +12,7 @@ import {
   addSharedOptions,
   MEMORY_PAGES_DEFAULT,
   type SharedOptions,
+  settingsFor,
   TABLE_ENTRIES_DEFAULT,
 } from './run-options.ts';
 
@@ -90,7 +91,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         removeAtEnd: options.rm ?? false,
       };
       const order = {
-        settings: context.settings,
+        settings: settingsFor(context, options),
         work: { kind: 'run', name: options.name ?? null, request },
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,

@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { type Places, placesUnder } from '../host/places.ts';
+import type { PolicyPlace } from '../host/policy-file.ts';
 import type { Requester } from '../vault/checkpoint-info.ts';
 
 /** Plain data, so that it can be handed to a detached host. */
@@ -14,6 +15,7 @@ export interface Settings {
   readonly shortSockets: string;
   /** `uid:N`, from the kernel. */
   readonly owner: string;
+  readonly policy: PolicyPlace;
 }
 
 export function readSettings(environment: NodeJS.ProcessEnv): Settings {
@@ -23,14 +25,23 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
   }
   const state = environment['XDG_STATE_HOME'];
   // Empty counts as unset: it would mean the working directory.
-  const home =
+  const home = resolve(
     environment['STASIS_HOME'] ||
-    join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'stasis');
+      join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'stasis'),
+  );
   return {
-    home: resolve(home),
+    home,
     shortSockets: join(tmpdir(), `stasis-${uid}`),
     owner: `uid:${uid}`,
+    policy: policyPlace(home, environment['STASIS_POLICY'] || null),
   };
+}
+
+/** The file that was named, else the one in the state directory, if there is one. */
+export function policyPlace(home: string, named: string | null): PolicyPlace {
+  return named === null
+    ? { path: join(home, 'policy.json'), named: false }
+    : { path: resolve(named), named: true };
 }
 
 export function settingsPlaces(settings: Settings): Places {

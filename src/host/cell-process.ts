@@ -35,6 +35,8 @@ export interface CellOptions {
   readonly logFd: number | null;
   /** Whether descriptors 0, 1 and 2 are this process's own; else they are the null device. */
   readonly inheritStdio: boolean;
+  /** With `inheritStdio`: whether descriptor 0 is among them. */
+  readonly hasInput: boolean;
   /** Descriptors of this process that the cell has from LOG_FD + 1 on; null: the null device. */
   readonly furtherFds: readonly (number | null)[];
   readonly onMessage: (
@@ -70,7 +72,7 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   const child = spawn(program.node, words, {
     env: {},
     stdio: [
-      stdio,
+      options.hasInput ? stdio : 'ignore',
       stdio,
       stdio,
       'pipe',

@@ -23,9 +23,20 @@ export interface OpenedStreams {
   close(): void;
 }
 
-/** `inherit`: the guest has this process's streams; else it has no input, and its output goes to the log. */
-export function openGuestStreams(inherit: boolean): OpenedStreams {
-  const hostFds = STREAM_FDS.map((_, stream) => (inherit ? openAgain(stream) : null));
+export interface StreamOptions {
+  /** The guest has this process's streams; else it has no input, and its output goes to the log. */
+  readonly inheritStdio: boolean;
+  /** With `inheritStdio`: whether the input is among them. */
+  readonly hasInput: boolean;
+}
+
+export function openGuestStreams({
+  inheritStdio: inherit,
+  hasInput,
+}: StreamOptions): OpenedStreams {
+  const hostFds = STREAM_FDS.map((_, stream) =>
+    inherit && (stream > 0 || hasInput) ? openAgain(stream) : null,
+  );
   const streamOf = (stream: 0 | 1 | 2) =>
     hostFds[stream] === null
       ? { fd: stream, isOwn: false }

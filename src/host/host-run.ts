@@ -91,6 +91,8 @@ export interface HostRunOptions {
   readonly triggers: readonly Trigger[];
   readonly digestMemory: boolean;
   readonly inheritStdio: boolean;
+  /** Whether the guest reads this process's standard input; else it finds it at its end. */
+  readonly hasInput: boolean;
   readonly seal: (place: SealPlace, image: PausedImage) => Promise<SealedImage>;
   readonly onStarted: () => void;
   readonly onTrouble: (error: HostError) => void;
@@ -129,7 +131,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   checkDirectories(directories);
   for (const grant of request.pools ?? []) preparePool(grant);
   const sockets = await bindSockets(socketsOf(request));
-  const streams = openGuestStreams(options.inheritStdio);
+  const streams = openGuestStreams(options);
   /** To be called when the cell has its own descriptors, or there is none. */
   const letGo = (): void => {
     streams.close();
@@ -198,6 +200,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       ],
       logFd,
       inheritStdio: options.inheritStdio,
+      hasInput: options.hasInput,
       furtherFds: [...streams.hostFds, ...sockets.map(({ hostFd }) => hostFd)],
       timeoutMs: request.timeoutMs,
       checkpointEveryMs: request.checkpointEveryMs,

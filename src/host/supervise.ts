@@ -52,6 +52,7 @@ export interface SuperviseOptions {
   readonly paths: readonly CellPath[];
   readonly logFd: number | null;
   readonly inheritStdio: boolean;
+  readonly hasInput: boolean;
   /** See `CellOptions`. */
   readonly furtherFds: readonly (number | null)[];
   /** Counted from the start of the cell; null for none. */
@@ -208,6 +209,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
     inheritStdio: options.inheritStdio,
+    hasInput: options.hasInput,
     furtherFds: options.furtherFds,
     onMessage: receive,
   });

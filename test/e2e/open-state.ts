@@ -13,6 +13,7 @@ import { openPlacesVault } from '../../src/cli/job-host.ts';
 import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
 import { JobTable } from '../../src/host/job-table.ts';
 import type { Places } from '../../src/host/places.ts';
+import { NO_POLICY, policyFor } from '../../src/host/policy.ts';
 import type { CheckpointInfo, Requester } from '../../src/vault/checkpoint-info.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 
@@ -38,7 +39,8 @@ export async function openState(home: string): Promise<OpenState> {
   const vault = await openPlacesVault(places);
   const softwareFor: RestoreTools['softwareFor'] = (module, wasi, providers) =>
     softwareNow(module, process.versions.v8, wasi, providers);
-  const tools = { places, table, vault, requester, softwareFor };
+  const policy = policyFor(NO_POLICY, owner);
+  const tools = { places, table, vault, requester, policy, softwareFor };
   return {
     owner,
     places,

@@ -93,6 +93,7 @@ async function restoreOne(
     paths: providerDirectories(plan.providers),
     logFd,
     inheritStdio: false,
+    hasInput: false,
     furtherFds: [],
     timeoutMs: null,
     checkpointEveryMs: null,

@@ -61,6 +61,7 @@ async function watch(script: string, change: Partial<SuperviseOptions> = {}): Pr
     paths: [],
     logFd: null,
     inheritStdio: false,
+    hasInput: false,
     furtherFds: [],
     timeoutMs: null,
     checkpointEveryMs: null,
