@@ -103,11 +103,8 @@ function startThread(
     attachments,
     twins: twins.port2,
   };
-  // The file beside this one, as source or as built.
-  const entry = new URL(
-    import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
-    import.meta.url,
-  );
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const entry = new URL(`../cell/worker.${extension}`, import.meta.url);
   const worker = new Worker(entry, {
     workerData,
     transferList: [...attachments, twins.port2],

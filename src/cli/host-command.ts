@@ -45,7 +45,7 @@ export async function hostInBackground(
   json: boolean,
 ): Promise<void> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const entry = fileURLToPath(new URL(`./detached-host.${extension}`, import.meta.url));
+  const entry = fileURLToPath(new URL(`../cli/detached-host.${extension}`, import.meta.url));
   const answer = (await withProgress(
     'starting the guest',
     context.err,

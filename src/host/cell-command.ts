@@ -32,22 +32,23 @@ export interface CellPath {
   readonly readOnly: boolean;
 }
 
-/** The cell's program beside this file: as source when this is source, else as built. */
-export function cellProgram(node: string): CellProgram {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const rooms = fileURLToPath(new URL('../', import.meta.url));
+/** Where this file's program lies: `src/`, or `dist/`, where every file is one directory below as well. */
+const OWN_CODE = fileURLToPath(new URL('../', import.meta.url));
+
+/** The cell's program in the directory `code`, as source or as built. */
+export function cellProgram(node: string, code = OWN_CODE): CellProgram {
+  const built = join(code, 'cell/main.js');
   return {
     node,
-    entry: join(rooms, `cell/main.${extension}`),
-    codeDirectories: [rooms, ...packagePlaces(rooms, 'cbor-x')],
+    entry: existsSync(built) ? built : join(code, 'cell/main.ts'),
+    codeDirectories: [code, ...packagePlaces(code, 'cbor-x')],
   };
 }
 
 /** `program` with what else its code imports for that layer. */
 export function programFor(program: CellProgram, layer: WasiLayer): CellProgram {
   if (layer === 'stasis') return program;
-  const rooms = fileURLToPath(new URL('../', import.meta.url));
-  const codeDirectories = [...program.codeDirectories, ...packagePlaces(rooms, '@wasmer/wasi')];
+  const codeDirectories = [...program.codeDirectories, ...packagePlaces(OWN_CODE, '@wasmer/wasi')];
   return { ...program, codeDirectories };
 }
 

@@ -187,7 +187,7 @@ export async function restoreMany(
   assert.equal(guest.lines, null);
   const order: ManyRestores = {
     home: stasis.home,
-    cellCommand: join(stasis.program, 'dist', 'host', 'cell-command.js'),
+    cellCode: join(stasis.program, 'dist/'),
     logFile: join(stasis.home, '..', `log-${guest.name}`),
     checkpoints: checkpoints.map(({ id, files }) => ({ id, files })),
   };

@@ -12,14 +12,14 @@
  * that ran through. So a guest that waits for its clock waits for ever here.
  */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './stasis-command.ts';
 
 /** 2026-11-23T12:00:00Z */
 const NOON_NS = 1_795_435_200_000_000_000n;
 
-/** Functions of a built module, by name, and what they do here. */
+/** Functions of the built program, by name, and what they do here. */
 const RANDOMNESS = {
   fillFresh: 'for (let at = 0; at < into.length; at++) into[at] = (at * 167 + 13) & 0xff;',
 };
@@ -41,21 +41,26 @@ export function makeFixedProgram(): string {
   for (const part of ['bin', 'dist', 'package.json']) {
     cpSync(join(ROOT, part), join(directory, part), { recursive: true });
   }
-  replaceBodies(join(directory, 'dist', 'cell', 'randomness.js'), RANDOMNESS);
-  replaceBodies(join(directory, 'dist', 'cell', 'wall-clock.js'), CLOCK);
-  replaceBodies(join(directory, 'dist', 'resource', 'random.js'), GENERATION);
+  replaceBodies(join(directory, 'dist'), { ...RANDOMNESS, ...CLOCK, ...GENERATION });
   return directory;
 }
 
-function replaceBodies(file: string, bodies: Readonly<Record<string, string>>): void {
-  let text = readFileSync(file, 'utf8');
-  for (const [name, body] of Object.entries(bodies)) {
-    const before = text;
-    text = text.replace(
-      new RegExp(`(function ${name}\\([a-z]*\\) \\{).*?\\n\\}\\n`, 's'),
-      (_, head: string) => `${head} ${body} }\n`,
-    );
-    assert.notEqual(text, before, `${file} has a function ${name}`);
+/** In every file that has such a function: the programs that `dist` holds share their source, not their files. */
+function replaceBodies(directory: string, bodies: Readonly<Record<string, string>>): void {
+  const missing = new Set(Object.keys(bodies));
+  for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.js')) continue;
+    const file = join(directory, name);
+    const before = readFileSync(file, 'utf8');
+    let text = before;
+    for (const [name, body] of Object.entries(bodies)) {
+      const pattern = new RegExp(`(function ${name}\\([a-z]*\\) \\{).*?\\n\\}\\n`, 's');
+      text = text.replace(pattern, (_, head: string) => {
+        missing.delete(name);
+        return `${head} ${body} }\n`;
+      });
+    }
+    if (text !== before) writeFileSync(file, text);
   }
-  writeFileSync(file, text);
+  assert.deepEqual([...missing], [], 'the program has these functions');
 }

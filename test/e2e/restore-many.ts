@@ -8,9 +8,8 @@
  */
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import { wallClockNow } from '../../src/cell/wall-clock.ts';
-import type { CellProgram } from '../../src/host/cell-command.ts';
+import { type CellProgram, cellProgram } from '../../src/host/cell-command.ts';
 import { LOG_FD } from '../../src/host/cell-process.ts';
 import { findInstrumented } from '../../src/host/instrument-cache.ts';
 import type { RunOutcome } from '../../src/host/job-records.ts';
@@ -25,8 +24,8 @@ import { readStreams } from './streams.ts';
 /** Standard input: one JSON object. */
 export interface ManyRestores {
   readonly home: string;
-  /** Module of the built program that knows how a cell is started. */
-  readonly cellCommand: string;
+  /** Directory of the built program that cells run. */
+  readonly cellCode: string;
   /** A file for the log; it is written anew by each. */
   readonly logFile: string;
   readonly checkpoints: readonly {
@@ -46,10 +45,7 @@ export interface OneRestore {
 }
 
 async function restoreMany(order: ManyRestores): Promise<void> {
-  const { cellProgram } = (await import(
-    pathToFileURL(order.cellCommand).href
-  )) as typeof import('../../src/host/cell-command.ts');
-  const program = cellProgram(process.execPath);
+  const program = cellProgram(process.execPath, order.cellCode);
   const state = await openState(order.home);
   const logFd = openSync(order.logFile, 'a+');
   for (const { id, files } of order.checkpoints) {
