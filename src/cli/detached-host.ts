@@ -13,7 +13,7 @@ for (const signal of HOST_SIGNALS) process.on(signal, () => job?.kill(signal));
 
 try {
   job = await hostJob(order as JobOrder, {
-    inheritStdio: false,
+    stdio: null,
     onStarted: (started) => answer({ started }),
     // It is in the process table for `stasis ps` to show.
     onTrouble: () => {},

@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 import { startDetached } from '../host/detach.ts';
+import { OWN_STDIO } from '../host/guest-streams.ts';
 import type { RunEnding } from '../host/run-ending.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { hostJob, type JobOrder, type JobReport, type JobStarted } from './job-host.ts';
@@ -21,7 +22,7 @@ export async function hostInForeground(
   const { err } = context;
   const style = { json, debug: false, stream: err };
   const job = await hostJob(order, {
-    inheritStdio: true,
+    stdio: OWN_STDIO,
     onStarted: ({ receipt, listening }) => {
       tellListening(context, listening);
       // The full receipt comes with --dry-run; here one line, and only where a person looks.

@@ -22,6 +22,7 @@ import { softwareNow } from '../checkpoint/software.ts';
 import type { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { cellProgram } from '../host/cell-command.ts';
+import { type GuestStdio, withoutInput } from '../host/guest-streams.ts';
 import { type HostTools, hostRun, type RestorePoint } from '../host/host-run.ts';
 import {
   checkJobName,
@@ -69,7 +70,8 @@ export interface JobOrder {
 }
 
 export interface JobHooks {
-  readonly inheritStdio: boolean;
+  /** The guest's streams; null: in the background. */
+  readonly stdio: GuestStdio | null;
   /** The guest is about to run; for a restore, with what it goes on. */
   readonly onStarted: (started: JobStarted) => void;
   readonly onTrouble: (error: HostError) => void;
@@ -153,8 +155,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       restore,
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
-      inheritStdio: hooks.inheritStdio,
-      hasInput: hooks.inheritStdio && policy.grants.stdin,
+      stdio: policy.grants.stdin ? hooks.stdio : withoutInput(hooks.stdio),
       seal: createSealer({
         places,
         vault: vault.open,
@@ -196,7 +197,7 @@ function prepareRun(
   { owner }: Settings,
   policy: OwnerPolicy,
   { name, request }: Extract<JobWork, { kind: 'run' }>,
-  { inheritStdio }: JobHooks,
+  { stdio }: JobHooks,
 ): Prepared {
   if (name !== null) checkJobName(name);
   checkAllowed(request, policy.grants);
@@ -215,7 +216,7 @@ function prepareRun(
     providers: readProviderFiles(request.providers ?? []),
     restore: null,
     receipt: null,
-    passing: inheritStdio && name === null,
+    passing: stdio !== null && name === null,
   };
 }
 

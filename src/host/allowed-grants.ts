@@ -4,6 +4,7 @@
  */
 import { HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
+import { withUserRights } from '../native/user-rights.ts';
 import type { DirectoryBound, GrantBounds } from './policy.ts';
 import type { RunRequest } from './run-request.ts';
 import { truePath } from './true-path.ts';
@@ -80,7 +81,7 @@ function holdsDirectory(
 /** By the true names of both: a link that leads out of a directory is not in it. */
 function holdsPath(bounds: readonly string[] | null, path: string): boolean {
   if (bounds === null) return true;
-  const wanted = truePath(path);
+  const wanted = withUserRights(() => truePath(path));
   return bounds.some((bound) => {
     const above = truePath(bound);
     return wanted === above || wanted.startsWith(above.endsWith('/') ? above : `${above}/`);

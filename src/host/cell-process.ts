@@ -12,8 +12,10 @@ import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts'
 import { readCellMessage } from '../cell/message-shapes.ts';
 import type { CellMessage, HostMessage, Preopen } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
+import type { UserIds } from '../native/user-rights.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import { type CellPath, type CellProgram, cellArguments } from './cell-command.ts';
+import type { GuestStdio } from './guest-streams.ts';
 
 /** Room for heads with very deep stacks and very large tables. */
 const CBOR_BYTES_MAX = 2 ** 29;
@@ -33,10 +35,10 @@ export interface CellOptions {
   readonly memoryPages: number;
   /** Descriptor of the run's log in this process; becomes LOG_FD in the cell. */
   readonly logFd: number | null;
-  /** Whether descriptors 0, 1 and 2 are this process's own; else they are the null device. */
-  readonly inheritStdio: boolean;
-  /** With `inheritStdio`: whether descriptor 0 is among them. */
-  readonly hasInput: boolean;
+  /** Descriptors of this process that become 0, 1 and 2; null: they are the null device. */
+  readonly stdio: GuestStdio | null;
+  /** As whom the cell runs, without further groups; null: as this process does. */
+  readonly identity: UserIds | null;
   /** Descriptors of this process that the cell has from LOG_FD + 1 on; null: the null device. */
   readonly furtherFds: readonly (number | null)[];
   readonly onMessage: (
@@ -66,18 +68,17 @@ export interface CellProcess {
 /** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
   const { program, preopens, keepingDirectory, pools, paths } = options;
-  const { logFd, inheritStdio, furtherFds } = options;
-  const stdio = inheritStdio ? 'inherit' : 'ignore';
+  const { logFd, stdio, identity, furtherFds } = options;
   const words = cellArguments(program, preopens, keepingDirectory, pools, paths);
   const child = spawn(program.node, words, {
     env: {},
     stdio: [
-      options.hasInput ? stdio : 'ignore',
-      stdio,
-      stdio,
+      ...(stdio ?? [null, null, null]).map((fd) => fd ?? ('ignore' as const)),
       'pipe',
       ...[logFd, ...furtherFds].map((fd) => fd ?? ('ignore' as const)),
     ],
+    // With a user id given, the groups of this process are not handed on either.
+    ...(identity ?? {}),
   });
   await spawned(child);
   const control = child.stdio[3] as Socket;

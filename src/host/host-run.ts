@@ -9,12 +9,16 @@
  * 3. Rows that only inform never fail what they inform about: a full disk must not end a guest.
  */
 import {
+  chmodSync,
   closeSync,
+  existsSync,
   fstatSync,
+  lchownSync,
   mkdirSync,
   openSync,
   readdirSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -31,6 +35,7 @@ import type {
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { FILE_POLICY_DEFAULT } from '../handle/file-policy.ts';
+import { servedUser, withUserRights } from '../native/user-rights.ts';
 import { preparePool } from '../pool/pool-grant.ts';
 import { type CellProgram, programFor } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
@@ -41,7 +46,7 @@ import {
   controlPath,
   serveControl,
 } from './control-socket.ts';
-import { FIRST_LISTENER_FD, openGuestStreams } from './guest-streams.ts';
+import { FIRST_LISTENER_FD, type GuestStdio, openGuestStreams } from './guest-streams.ts';
 import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
 import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
@@ -53,7 +58,7 @@ import {
 } from './listening-socket.ts';
 import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
-import type { Places } from './places.ts';
+import { keepingPath, type Places } from './places.ts';
 import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
@@ -90,9 +95,8 @@ export interface HostRunOptions {
   readonly restore: RestorePoint | null;
   readonly triggers: readonly Trigger[];
   readonly digestMemory: boolean;
-  readonly inheritStdio: boolean;
-  /** Whether the guest reads this process's standard input; else it finds it at its end. */
-  readonly hasInput: boolean;
+  /** What the guest has as its streams; null: it runs in the background. */
+  readonly stdio: GuestStdio | null;
   readonly seal: (place: SealPlace, image: PausedImage) => Promise<SealedImage>;
   readonly onStarted: () => void;
   readonly onTrouble: (error: HostError) => void;
@@ -128,10 +132,10 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const { places, table, now } = tools;
   const { job, request, restore } = options;
   const directories = grantedDirectories(request, restore);
-  checkDirectories(directories);
-  for (const grant of request.pools ?? []) preparePool(grant);
+  withUserRights(() => checkDirectories(directories));
+  for (const grant of request.pools ?? []) withUserRights(() => preparePool(grant));
   const sockets = await bindSockets(socketsOf(request));
-  const streams = openGuestStreams(options);
+  const streams = openGuestStreams(options.stdio);
   /** To be called when the cell has its own descriptors, or there is none. */
   const letGo = (): void => {
     streams.close();
@@ -199,8 +203,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
         ...(request.providerPaths ?? []),
       ],
       logFd,
-      inheritStdio: options.inheritStdio,
-      hasInput: options.hasInput,
+      stdio: options.stdio,
+      identity: servedUser(),
       furtherFds: [...streams.hostFds, ...sockets.map(({ hostFd }) => hostFd)],
       timeoutMs: request.timeoutMs,
       checkpointEveryMs: request.checkpointEveryMs,
@@ -234,7 +238,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const cell = identifyProcess(guest.cellPid);
   inform(() => table.setProcesses(job.id, run, cell, path));
   recorded = guest.ended.then(async (outcome) => {
-    await conclude(outcome, !options.inheritStdio);
+    await conclude(outcome, options.stdio === null);
     return { outcome, checkpoints };
   });
   const listening = sockets.map(({ address }) => address);
@@ -327,9 +331,12 @@ function keepingOf(
   { preopens, carryBytesMax = CARRY_BYTES_DEFAULT }: RunRequest,
 ): FileKeeping | null {
   if (preopens.length === 0) return null;
-  const directory = join(places.jobs, job.id, 'files');
+  const directory = keepingPath(places, job.id);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const user = servedUser();
+    // Empty, or the user's already; its parent is root's, so that nothing else can have taken its name.
+    if (user !== null) lchownSync(directory, user.uid, user.gid);
     // The cell's permissions are judged by the true name.
     return { directory: realpathSync(directory), carryBytesMax };
   } catch (error) {
@@ -339,11 +346,13 @@ function keepingOf(
 
 /** What private views of a run leave behind; the next run begins with what its image says. */
 function dropViews(places: Places, { id }: JobRecord): void {
-  const directory = join(places.jobs, id, 'files');
+  const directory = keepingPath(places, id);
   try {
-    for (const name of readdirSync(directory)) {
-      if (name.startsWith('private-')) rmSync(join(directory, name), { recursive: true });
-    }
+    withUserRights(() => {
+      for (const name of readdirSync(directory)) {
+        if (name.startsWith('private-')) rmSync(join(directory, name), { recursive: true });
+      }
+    });
   } catch {
     // None was made, or the next run, or the removal of the job, drops it.
   }
@@ -373,9 +382,29 @@ function openLog(places: Places, job: string, run: number): number {
 
 /** Removes everything that lies in the file system for a job. */
 export function removeJobFiles(places: Places, job: string): void {
+  if (places.cellFiles !== null) removeUsersFiles(keepingPath(places, job));
   rmSync(join(places.jobs, job), { recursive: true, force: true });
   // A host that was killed leaves its socket.
   rmSync(controlPath(places, job), { force: true });
+}
+
+/**
+ * A directory that belongs to the job's user, in one of ours: emptied with the user's rights, as root could be
+ * led astray by a link that is put into it meanwhile. Only its own name is ours to remove.
+ */
+function removeUsersFiles(path: string): void {
+  if (!existsSync(path)) return;
+  try {
+    withUserRights(() => {
+      chmodSync(path, 0o700);
+      for (const name of readdirSync(path)) {
+        rmSync(join(path, name), { recursive: true, force: true });
+      }
+    });
+    rmdirSync(path);
+  } catch (error) {
+    throw ioFailure('remove what the job kept of files', error);
+  }
 }
 
 /** The cell says how much of the log an image stands for; it can't be more than there is. */

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRNO, type Errno } from '../abi/errno.ts';
 import { HostError } from '../fault/host-error.ts';
 import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
+import { withUserRights } from '../native/user-rights.ts';
 import { ipv6Bytes } from './ipv6-bytes.ts';
 
 /** As a user asked for it. */
@@ -93,11 +94,11 @@ async function bindSocket(library: Library, request: ListenRequest): Promise<Bou
   const ip = await addressOf(request);
   const { lastPort } = request;
   if (request.port === 0 && lastPort !== undefined) {
-    const hostFd = tryBind(library, ip, lastPort);
+    const hostFd = withUserRights(() => tryBind(library, ip, lastPort));
     if (hostFd >= 0) return boundAs(library, request, ip, hostFd);
   }
   for (let turn = 0; ; turn += 1) {
-    const hostFd = tryBind(library, ip, request.port);
+    const hostFd = withUserRights(() => tryBind(library, ip, request.port));
     if (hostFd >= 0) return boundAs(library, request, ip, hostFd);
     if (hostFd !== -ERRNO.ADDRINUSE || turn === AGAIN_TIMES) throw notBound(request, -hostFd);
     await sleep(AGAIN_MS);

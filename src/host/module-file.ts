@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { withUserRights } from '../native/user-rights.ts';
 
 /** V8 takes no larger module. */
 const MODULE_BYTES_MAX = 2 ** 30;
@@ -22,7 +23,7 @@ export interface ModuleFile {
 
 /** Throws ERR_NO_SUCH_FILE, ERR_MODULE_UNREADABLE, ERR_NOT_WASM, ERR_COMPONENT, ERR_MALFORMED_MODULE. */
 export function readModuleFile(path: string): ModuleFile {
-  const bytes = readRegularFile(path);
+  const bytes = withUserRights(() => readRegularFile(path));
   checkPreamble(path, bytes);
   return { bytes, digest: moduleDigest(bytes) };
 }

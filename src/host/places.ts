@@ -4,6 +4,7 @@
  *   jobs.db             jobs and their runs (`job-table.ts`)
  *   jobs/<id>/run-<n>.log   what each run wrote (`../cell/log-record.ts`)
  *   jobs/<id>/files/        what the job keeps of files (`../handle/grants.ts`, `FileKeeping`)
+ *   files/<id>/             the same in the home of a host of several users: the job's user owns it
  *   run/<id>.sock       control socket of a running job
  *   modules/<sha256>.wasm   modules that checkpoints need, as they were then
  *   cache/              instrumented modules; may be deleted at any time
@@ -11,7 +12,8 @@
  *   keys/master.key     what opens them; outside the vault on purpose
  *
  * Invariants:
- * 1. Every directory here is the user's own, mode 0700; files are 0600.
+ * 1. Every directory here is the user's own, mode 0700; files are 0600. In the home of a host of several users
+ *    they are root's; home and `files/` can be passed through (0711), and only `files/<id>` is a user's.
  * 2. Nothing is used in a home that somebody else owns or could rename things in.
  */
 import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
@@ -30,9 +32,19 @@ export interface Places {
   readonly cache: string;
   readonly vault: string;
   readonly keyFile: string;
+  /** Where users' processes keep files when the home is not theirs; null when it is. */
+  readonly cellFiles: string | null;
 }
 
-export function placesUnder(home: string, shortSockets: string): Places {
+/**
+ * `served`: the owner whom a host of several users works for. What a cell hands in for the cache is believed
+ * for that owner's jobs only.
+ */
+export function placesUnder(
+  home: string,
+  shortSockets: string,
+  served: string | null = null,
+): Places {
   return {
     home,
     jobsDatabase: join(home, 'jobs.db'),
@@ -40,10 +52,16 @@ export function placesUnder(home: string, shortSockets: string): Places {
     sockets: join(home, 'run'),
     shortSockets,
     modules: join(home, 'modules'),
-    cache: join(home, 'cache'),
+    cache: served === null ? join(home, 'cache') : join(home, 'cache', served.replace(':', '-')),
     vault: join(home, 'vault'),
     keyFile: join(home, 'keys', 'master.key'),
+    cellFiles: served === null ? null : join(home, 'files'),
   };
+}
+
+/** A job's own directory for what it keeps of files. */
+export function keepingPath({ jobs, cellFiles }: Places, job: string): string {
+  return cellFiles === null ? join(jobs, job, 'files') : join(cellFiles, job);
 }
 
 /** Makes what is missing. Throws ERR_STATE_ACCESS, ERR_DISK_FULL, ERR_IO. */

@@ -7,6 +7,7 @@ import { basename, dirname } from 'node:path';
 import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { withUserRights } from '../native/user-rights.ts';
 import type { CellPath } from './cell-command.ts';
 
 /** What a user asked for with `--provider`. */
@@ -22,7 +23,9 @@ const FILE_BYTES_MAX = 64 * 1024 * 1024;
 /** Throws ERR_PROVIDER for a file that is not there, and ERR_IO. */
 export function readProviderFiles(requests: readonly ProviderRequest[]): ForeignProvider[] {
   return requests.map(({ file, export: name, options }) => {
-    const digest = createHash('sha256').update(readWhole(file)).digest('hex');
+    const digest = createHash('sha256')
+      .update(withUserRights(() => readWhole(file)))
+      .digest('hex');
     return { module: file, export: name, options, digest };
   });
 }

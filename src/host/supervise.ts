@@ -14,8 +14,10 @@ import type { CellMessage, Ending, ImageMessage, StartMessage } from '../cell/pr
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
+import type { UserIds } from '../native/user-rights.ts';
 import type { CellPath, CellProgram } from './cell-command.ts';
 import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
+import type { GuestStdio } from './guest-streams.ts';
 import type { Instrumented } from './instrument-cache.ts';
 import type { RunOutcome } from './job-records.ts';
 import { failedEnding, type RunEnding } from './run-ending.ts';
@@ -51,8 +53,8 @@ export interface SuperviseOptions {
   /** What providers in the cell may read and write. */
   readonly paths: readonly CellPath[];
   readonly logFd: number | null;
-  readonly inheritStdio: boolean;
-  readonly hasInput: boolean;
+  readonly stdio: GuestStdio | null;
+  readonly identity: UserIds | null;
   /** See `CellOptions`. */
   readonly furtherFds: readonly (number | null)[];
   /** Counted from the start of the cell; null for none. */
@@ -208,8 +210,8 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     paths: options.paths,
     memoryPages: limits.memoryPages,
     logFd: options.logFd,
-    inheritStdio: options.inheritStdio,
-    hasInput: options.hasInput,
+    stdio: options.stdio,
+    identity: options.identity,
     furtherFds: options.furtherFds,
     onMessage: receive,
   });
