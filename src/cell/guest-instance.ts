@@ -197,10 +197,14 @@ export class GuestInstance {
 
   /** The memory that WASI calls work on: the one exported as `memory`, else the first, else none. */
   wasiMemory(): EngineMemory | null {
+    return this.#exports.memories[this.wasiMemoryIndex] ?? null;
+  }
+
+  get wasiMemoryIndex(): number {
     const exported = this.#facts.module.exports.find(
       ({ name, kind }) => name === 'memory' && kind === 'memory',
     );
-    return this.#exports.memories[exported?.index ?? 0] ?? null;
+    return exported?.index ?? 0;
   }
 
   captureStack(): ImageStack['frames'] {

@@ -18,6 +18,7 @@ import { HostError } from '../fault/host-error.ts';
 import type { CapturedResources, Grants, GuestResources, StdinSource } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
 import type { NativeDescriptors } from '../handle/native-descriptors.ts';
+import { blankRegions } from '../image/blank-regions.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
@@ -28,6 +29,7 @@ import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
+import type { Secret } from '../resource/secrets.ts';
 import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import { WasmerLayer } from '../wasi/wasmer-layer.ts';
@@ -50,10 +52,12 @@ import type {
   GuestStream,
   ImageMessage,
   SealedMessage,
+  StartedMessage,
   StartMessage,
 } from './protocol.ts';
 import type { Introduction } from './remote-twins.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
+import { secretCalls } from './secret-calls.ts';
 import { nowUs, type SharedControl, WORD } from './shared-control.ts';
 import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
 import type { TwinSource } from './twin-orders.ts';
@@ -104,7 +108,7 @@ export async function runGuest(
     });
     return;
   }
-  world.report({ type: 'started' });
+  world.report({ type: 'started', providers: guest.providers });
   await guest.runToEnd();
 }
 
@@ -153,6 +157,7 @@ class Guest {
       preview1: preview1 as unknown as Record<string, HostFunction>,
       snapshot0: snapshot0 as unknown as Record<string, HostFunction>,
       stasis: {
+        ...secretCalls(this.#environment.memory, resources.secrets),
         checkpoint: () => this.#checkpointCall(),
         generation: (result) => this.#generationCall(result as number),
       },
@@ -201,7 +206,7 @@ class Guest {
     this.#resources.attach({ memory, pause, clock });
     layer?.attach(instance.wasiMemory(), head === null ? this.#start.preopens : []);
     if (head !== null && image !== null) {
-      await this.#resources.rebuild(head, 'restarted');
+      await this.#resources.rebuild(head, this.#start.reason);
       layer?.goBackTo(image.beside.memories[0]!, image.beside.pages);
       instance.restoreStack(head.stack.frames);
       this.#calls.restorePending(head.stack.pending);
@@ -234,12 +239,14 @@ class Guest {
 
   #makeEnvironment(stdin: GuestStdin): WasiEnvironment {
     const { shared, random } = this.#world;
-    const { handles, connections, clock } = this.#resources;
+    const { handles, connections, clock, secrets } = this.#resources;
+    const { env, secrets: values } = this.#start;
     const encoder = new TextEncoder();
     return {
       memory: new GuestMemory(() => this.#instance.wasiMemory() ?? NO_MEMORY),
       args: this.#start.args.map((arg) => encoder.encode(arg)),
-      env: this.#start.env.map((entry) => encoder.encode(entry)),
+      env: [...env.map((entry) => encoder.encode(entry)), ...values.map(secretVariable)],
+      secretEnv: { regions: secrets, names: values.map(({ name }) => name) },
       handles,
       connections,
       native: this.#world.native,
@@ -254,6 +261,10 @@ class Guest {
       }),
       progress: null,
     };
+  }
+
+  get providers(): StartedMessage['providers'] {
+    return this.#resources.kinds;
   }
 
   // — running —
@@ -391,6 +402,7 @@ class Guest {
       this.#room.take(),
       this.#layer === null ? [] : [this.#layer.memory],
     );
+    blankRegions(memories, pages, instance.wasiMemoryIndex, this.#resources.secrets.regions);
     const head = encodeImageHead({
       format: IMAGE_FORMAT,
       stack: { frames, pending: this.#calls.pendingCall() },
@@ -502,6 +514,7 @@ function grantsOf(
     stderr: sink(2, streams.stderr),
     clock: world.clock,
     random: world.random,
+    secrets: start.secrets,
     providers: [
       ...(usesPools
         ? [createPoolProvider({ grants: start.pools, random: world.random, calls: poolCalls() })]
@@ -511,6 +524,11 @@ function grantsOf(
       ...foreign,
     ],
   };
+}
+
+/** `NAME=value`; the value need not be text. */
+function secretVariable({ name, value }: Secret): Uint8Array {
+  return Buffer.concat([Buffer.from(`${name}=`), value]);
 }
 
 function digestOf(memories: readonly Uint8Array[]): string {

@@ -66,7 +66,13 @@ export function checkImports(
   );
 }
 
-const STASIS_SIGNATURES: Readonly<Record<string, string>> = { checkpoint: ':i' };
+const STASIS_SIGNATURES: Readonly<Record<string, string>> = {
+  checkpoint: ':i',
+  generation: 'i:i',
+  secret: 'ii:i',
+  secret_end: 'ii:i',
+  secret_read: 'iiii:i',
+};
 
 const EXPECTED: ReadonlyMap<string, Readonly<Record<string, string>>> = new Map([
   [PREVIEW1_MODULE, SIGNATURES],

@@ -1,6 +1,7 @@
 /**
  * From the bytes that a cell is started with to a module that can be instantiated.
  */
+import { createHash } from 'node:crypto';
 import { HostError } from '../fault/host-error.ts';
 import { instrument } from '../instrument/instrument.ts';
 import { type EngineModule, engine } from '../wasm/engine.ts';
@@ -36,10 +37,26 @@ export function loadModule(
     return { module, plan: plan!, compiled, bodyStart: bodyStarts(instrumented!) };
   }
   const made = instrument(bytes);
+  checkInstrumented(made.bytes, start.instrumented);
   const compiled = compile(made.bytes);
   const bodyStart = bodyStarts(made.bytes);
   report({ type: 'instrumented' }, [made.bytes, made.plan.slice()]);
   return { module, plan: made.plan, compiled, bodyStart };
+}
+
+/** A plan that differs by anything would put the wrong values into the right places. */
+function checkInstrumented(bytes: Uint8Array, wanted: string | null): void {
+  if (wanted === null) return;
+  const made = createHash('sha256').update(bytes).digest('hex');
+  if (made === wanted) return;
+  throw new HostError(
+    'ERR_SOFTWARE_MISMATCH',
+    'The checkpoint belongs to other software: the instrumented module differs.',
+    {
+      facts: { 'instrumented module sealed': wanted, 'instrumented module now': made },
+      hint: 'restore it with the version that sealed it, or run the job from its start',
+    },
+  );
 }
 
 function bodyStarts(instrumented: Uint8Array): Uint32Array {

@@ -24,10 +24,14 @@ import {
 } from '../cbor/shape.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { PROVIDERS_MAX } from '../resource/registry.ts';
+import { SECRET_BYTES_MAX, SECRET_NAME_MAX } from '../resource/secrets.ts';
 import { WASI_LAYERS } from '../wasi/layers.ts';
 import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
+/** As `defineProvider` allows. */
+const KIND_LENGTH_MAX = 64;
 const U32_MAX = 0xffff_ffff;
 
 const count = integer(0);
@@ -71,6 +75,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     cached: boolean,
     args: arrayOf(text()),
     env: arrayOf(text()),
+    secrets: arrayOf(mapOf({ name: text(SECRET_NAME_MAX), value: bytes(0, SECRET_BYTES_MAX) })),
     preopens: arrayOf(preopen),
     keeping: nullable(mapOf({ directory: text(), carryBytesMax: count })),
     pools: arrayOf(poolGrant),
@@ -81,6 +86,8 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     trapUnknownImports: boolean,
     wasi: oneOf(...WASI_LAYERS),
     restore: nullable(bytes()),
+    reason: oneOf('restarted', 'cloned'),
+    instrumented: nullable(digest),
     triggers: arrayOf(trigger),
     digestMemory: boolean,
     logFd: nullable(count),
@@ -103,7 +110,14 @@ const facts: Shape<{ readonly [key: string]: CborValue }> = (value) =>
 
 const cellMessage: Shape<CellMessage> = variantOf('type', {
   instrumented: mapOf({ type: oneOf('instrumented') }),
-  started: mapOf({ type: oneOf('started') }),
+  started: mapOf({
+    type: oneOf('started'),
+    providers: arrayOf(
+      mapOf({ kind: text(KIND_LENGTH_MAX), version: integer(1) }),
+      0,
+      PROVIDERS_MAX,
+    ),
+  }),
   image: mapOf({
     type: oneOf('image'),
     image: count,

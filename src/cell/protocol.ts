@@ -19,6 +19,7 @@ import type { FilePolicy } from '../handle/file-policy.ts';
 import type { ListenerGrant } from '../handle/grants.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { Secret } from '../resource/secrets.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
 /**
@@ -32,6 +33,8 @@ export interface StartMessage {
   readonly args: readonly string[];
   /** `K=V` each. */
   readonly env: readonly string[];
+  /** Variables whose values enter no image; behind the others in the environment. */
+  readonly secrets: readonly Secret[];
   readonly preopens: readonly Preopen[];
   /** null without directories. */
   readonly keeping: FileKeeping | null;
@@ -48,6 +51,10 @@ export interface StartMessage {
   readonly wasi: WasiLayer;
   /** Encoded image head to go on from (the pages come as an attachment). */
   readonly restore: Uint8Array | null;
+  /** Of a guest that goes on from an image: whether it is the only one that does. */
+  readonly reason: 'restarted' | 'cloned';
+  /** Hex SHA-256 that the instrumented module has to have; null: whatever comes out. */
+  readonly instrumented: string | null;
   /** Capture by itself at these points (tests, replays): see `Trigger`. */
   readonly triggers: readonly Trigger[];
   /** Report the SHA-256 of all memories when the guest ends. */
@@ -138,6 +145,13 @@ export interface InstrumentedMessage {
 /** Cell → host: the guest's first instruction is about to run. */
 export interface StartedMessage {
   readonly type: 'started';
+  /** All that the guest has, in order: the host's own first, then those of `StartMessage.providers`. */
+  readonly providers: readonly ProviderKind[];
+}
+
+export interface ProviderKind {
+  readonly kind: string;
+  readonly version: number;
 }
 
 /** Cell → host. Attachment: the pages. */

@@ -59,7 +59,9 @@ export function makeReceipt(plan: RestorePlan, head: ImageHead): Receipt {
       `image format is ${software.imageFormat}`,
       `engine is ${software.engine}`,
       ...(software.wasi === undefined ? [] : [`WASI layer is ${software.wasi}`]),
-      ...(software.providers ?? []).map((provider) => `provider is ${provider.slice(0, -52)}`),
+      ...(software.providers ?? []).flatMap(({ file, digest }) =>
+        file === null ? [] : [`provider is ${file} ${digest!.slice(0, 12)}`],
+      ),
       'image is whole and authentic',
     ],
     // Those of the other layer were copied when the guest began.

@@ -9,6 +9,7 @@
 import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
+import { instrumentedDigest } from '../host/instrument-cache.ts';
 import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
 import { type JobTable, jobRunning } from '../host/job-table.ts';
 import type { ModuleFile } from '../host/module-file.ts';
@@ -19,9 +20,10 @@ import { readProviderFiles } from '../host/provider-file.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { decodeImageHead } from '../image/head.ts';
 import type { ImageHead } from '../image/image.ts';
-import type { CheckpointInfo, Requester, SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
+import type { CheckpointInfo, Requester, SoftwareNow } from '../vault/checkpoint-info.ts';
 import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
-import type { WasiLayer } from '../wasi/layers.ts';
+import { softwareNow } from './software.ts';
 
 /** Which checkpoint; with nothing given, the owner's last one. */
 export interface RestoreSelector {
@@ -59,18 +61,15 @@ export interface RestoreTools {
   readonly requester: Requester;
   /** Today's. */
   readonly policy: OwnerPolicy;
-  readonly softwareFor: (
-    module: string,
-    wasi: WasiLayer,
-    providers: readonly ForeignProvider[],
-  ) => SoftwareIdentity;
+  /** V8's version. */
+  readonly engine: string;
 }
 
 export interface RestorePlan {
   readonly info: CheckpointInfo;
   readonly view: JobView;
   readonly module: ModuleFile;
-  readonly software: SoftwareIdentity;
+  readonly software: SoftwareNow;
   readonly request: RunRequest;
   /** Of the request, with the digests of today. */
   readonly providers: readonly ForeignProvider[];
@@ -95,7 +94,13 @@ export async function planRestore(
   const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
   const request = changedRequest(maker.request, changes);
   const providers = readProviderFiles(request.providers ?? []);
-  const software = tools.softwareFor(view.job.moduleDigest, maker.request.wasi, providers);
+  const module = view.job.moduleDigest;
+  const software = softwareNow(
+    { module, wasi: maker.request.wasi, providers },
+    instrumentedDigest(places, { module, instrumenter: INSTRUMENTER_VERSION }),
+    tools.engine,
+    tools.policy.accept,
+  );
   await vault.check(requester, info.id, software);
   checkAllowed(request, tools.policy.grants);
   return {

@@ -13,14 +13,16 @@ import type { ModuleFile } from '../host/module-file.ts';
 import { keepModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';
 import type { PausedImage, SealedImage } from '../host/supervise.ts';
-import type { Requester, SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import type { Requester } from '../vault/checkpoint-info.ts';
 import type { Vault } from '../vault/vault.ts';
+import { type GuestSoftware, sealedSoftware } from './software.ts';
 
 export interface SealerOptions {
   readonly places: Places;
   readonly vault: () => Promise<Vault>;
   readonly requester: Requester;
-  readonly software: SoftwareIdentity;
+  readonly software: Omit<GuestSoftware, 'module'>;
+  readonly engine: string;
   readonly module: ModuleFile;
 }
 
@@ -28,8 +30,9 @@ export interface SealerOptions {
 export function createSealer(
   options: SealerOptions,
 ): (place: SealPlace, image: PausedImage) => Promise<SealedImage> {
-  const { places, requester, software, module } = options;
-  return async ({ job, run, logFd }, image) => {
+  const { places, requester, module, engine } = options;
+  const software = { ...options.software, module: module.digest };
+  return async ({ job, run, logFd, instrumented, providers: kinds }, image) => {
     keepModule(places, module);
     if (logFd !== null) await syncLog(logFd);
     const vault = await options.vault();
@@ -40,7 +43,7 @@ export function createSealer(
       run,
       logBytes: image.logBytes,
       cause: image.cause,
-      software,
+      software: sealedSoftware(software, { instrumented, kinds }, engine),
       head: image.head,
       pages: image.pages,
     });

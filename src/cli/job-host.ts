@@ -18,7 +18,6 @@ import {
   type RestoreSelector,
 } from '../checkpoint/restore.ts';
 import { createSealer } from '../checkpoint/seal-image.ts';
-import { softwareNow } from '../checkpoint/software.ts';
 import type { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { cellProgram } from '../host/cell-command.ts';
@@ -39,10 +38,9 @@ import { readProviderFiles } from '../host/provider-file.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
-import type { SoftwareIdentity } from '../vault/checkpoint-info.ts';
+import type { Secret } from '../resource/secrets.ts';
 import { openVault } from '../vault/open-vault.ts';
 import type { Vault } from '../vault/vault.ts';
-import type { WasiLayer } from '../wasi/layers.ts';
 import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
 
 const JOB_ID_BYTES = 8;
@@ -67,6 +65,15 @@ export interface JobOrder {
   readonly work: JobWork;
   readonly triggers: readonly TriggerOrder[];
   readonly digestMemory: boolean;
+  /** Of the request's secrets; absent: none. */
+  readonly secrets?: readonly SecretOrder[];
+}
+
+/** JSON carries it to a detached host; it is written nowhere. */
+export interface SecretOrder {
+  readonly name: string;
+  /** Base64. */
+  readonly value: string;
 }
 
 export interface JobHooks {
@@ -153,6 +160,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       module,
       providers,
       restore,
+      secrets: (order.secrets ?? []).map(readSecret),
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
       stdio: policy.grants.stdin ? hooks.stdio : withoutInput(hooks.stdio),
@@ -160,7 +168,8 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
-        software: softwareFor(module.digest, request.wasi, providers),
+        software: { wasi: request.wasi, providers },
+        engine: process.versions.v8,
         module,
       }),
       onStarted: () => {
@@ -233,7 +242,7 @@ async function prepareRestore(
     vault,
     requester: settingsRequester(settings),
     policy,
-    softwareFor,
+    engine: process.versions.v8,
   };
   const plan = await planRestore(tools, selector, changes);
   const { opened, head } = await openImage(tools, plan);
@@ -242,18 +251,16 @@ async function prepareRestore(
     request: plan.request,
     module: plan.module,
     providers: plan.providers,
-    restore: { parent: plan.parent, head: opened.head, pages: opened.pages },
+    restore: {
+      parent: plan.parent,
+      clone: false,
+      instrumented: plan.info.software.instrumented ?? null,
+      head: opened.head,
+      pages: opened.pages,
+    },
     receipt: makeReceipt(plan, head),
     passing: false,
   };
-}
-
-function softwareFor(
-  module: string,
-  wasi: WasiLayer,
-  providers: readonly ForeignProvider[],
-): SoftwareIdentity {
-  return softwareNow(module, process.versions.v8, wasi, providers);
 }
 
 /** The receipt of a restore that is not made. */
@@ -272,7 +279,7 @@ export async function tryRestore(
       vault,
       requester: settingsRequester(settings),
       policy: await ownerPolicy(settings),
-      softwareFor,
+      engine: process.versions.v8,
     };
     const plan = await planRestore(tools, work.selector, work.changes);
     const { head } = await openImage(tools, plan);
@@ -309,4 +316,8 @@ function vaultOnDemand(places: Places): {
 
 function readTrigger({ on, at, stop }: TriggerOrder): Trigger {
   return on === 'fuel' ? { fuel: BigInt(at), stop } : { call: BigInt(at), stop };
+}
+
+function readSecret({ name, value }: SecretOrder): Secret {
+  return { name, value: Buffer.from(value, 'base64') };
 }

@@ -11,6 +11,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { arrayOf, mapOf, nullable, oneOf, type ShapeOf, text } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
 import { ioFailure } from '../fault/io-failure.ts';
+import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { defineProvider, type Provider } from '../resource/provider.ts';
 import { fileContentShape } from './file-content.ts';
 import { checkPolicy, FILE_POLICIES } from './file-policy.ts';
@@ -55,7 +56,7 @@ export function createFilesProvider(parts: FilesParts): Provider {
   const { preopens, unnamed, rollback } = parts;
   return defineProvider<FilesState & CborValue>({
     kind: FILES_KIND,
-    version: 1,
+    version: OWN_PROVIDERS.files.version,
     deadlineMs: DEADLINE_MS,
     shape: filesShape,
     prepare: () => ({

@@ -10,6 +10,7 @@ import type { Clock } from '../resource/clock.ts';
 import type { GuestAccess, Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
+import type { Secret, SecretRegions } from '../resource/secrets.ts';
 import type { Connections } from './connection.ts';
 import type { FilePolicy } from './file-policy.ts';
 import type { HandleTable } from './handle-table.ts';
@@ -91,6 +92,8 @@ export interface Grants {
   /** The host's clocks. The guest's are made from it. */
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Values that are to enter no image. */
+  readonly secrets?: readonly Secret[];
   /** Without it, what would need it is refused by name. */
   readonly keeping?: FileKeeping;
   /** Handles open at once; a call that would open more is refused with MFILE. Default 1024. */
@@ -111,6 +114,10 @@ export interface GuestResources {
   readonly connections: Connections;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Parts of the guest's memory that enter no image. */
+  readonly secrets: SecretRegions;
+  /** Of every provider, in order: the host's own first. */
+  readonly kinds: readonly { readonly kind: string; readonly version: number }[];
   /** u64: another one in each run of the guest. See `resource/random.ts`. */
   generation(): bigint;
   /** What the granted providers offer to the guest. */

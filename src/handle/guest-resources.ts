@@ -2,7 +2,7 @@
  * All that a guest holds outside of its memory: made for a new guest, or again from an image.
  *
  * The handles' states go into the image's `handles`, the other providers' into its `providers`; beneath,
- * both are providers of one registry, in this order: clock, files, handles, the grant's
+ * both are providers of one registry, in this order: clock, random, secrets, files, handles, the grant's
  * own.
  */
 
@@ -17,8 +17,10 @@ import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
 import { createGuestClock } from '../resource/clock.ts';
+import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { createFreshness } from '../resource/random.ts';
 import { type ProvidedImports, ProviderRegistry } from '../resource/registry.ts';
+import { SecretRegions } from '../resource/secrets.ts';
 import { openAnchor } from './anchor.ts';
 import { Connections } from './connection.ts';
 import { createFilesProvider } from './files-provider.ts';
@@ -80,6 +82,7 @@ function assemble(grants: Grants): Parts {
   const { clock, provider: clockProvider } = createGuestClock(grants.clock);
   const { stdin, stdout, stderr, random } = grants;
   const freshness = createFreshness(random);
+  const secrets = new SecretRegions(grants.secrets ?? []);
   const { keeping = null } = grants;
   const rollback = rollbackOf(grants);
   const preopens = openPreopens(grants.preopens, keeping, rollback);
@@ -101,6 +104,7 @@ function assemble(grants: Grants): Parts {
   try {
     registry.register(clockProvider);
     registry.register(freshness.provider);
+    registry.register(secrets.provider);
     registry.register(createFilesProvider({ preopens, unnamed, rollback, keeping }));
     registry.register(createHandleProvider(handles, holdings));
     for (const provider of grants.providers ?? []) registry.register(provider);
@@ -117,6 +121,8 @@ function assemble(grants: Grants): Parts {
     connections,
     clock,
     random,
+    secrets,
+    kinds: registry.kinds,
     generation: freshness.generation,
     imports,
     attach: (guest) => registry.attach(guest),
@@ -222,5 +228,8 @@ function parted(states: readonly ImageProvider[]): CapturedResources {
 }
 
 function joined(captured: CapturedResources): readonly ImageProvider[] {
-  return [...captured.providers, { kind: HANDLES_KIND, version: 1, state: captured.handles }];
+  return [
+    ...captured.providers,
+    { kind: HANDLES_KIND, version: OWN_PROVIDERS.handles.version, state: captured.handles },
+  ];
 }

@@ -1,6 +1,7 @@
 /** The provider of a guest's handle table: every handle is captured and rebuilt by its kind. */
 import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
+import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { defineProvider, type Provider, type Reason } from '../resource/provider.ts';
 import {
   captureHandle,
@@ -22,7 +23,7 @@ const DEADLINE_MS = 60_000;
 export function createHandleProvider(table: HandleTable, holdings: Holdings): Provider {
   return defineProvider<readonly HandleState[] & CborValue>({
     kind: HANDLES_KIND,
-    version: 1,
+    version: OWN_PROVIDERS.handles.version,
     deadlineMs: DEADLINE_MS,
     shape: handleStatesShape(table.handlesMax),
     prepare: () => captureHandles(table, holdings),

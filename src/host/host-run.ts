@@ -29,14 +29,17 @@ import type {
   ForeignProvider,
   GuestStreams,
   Preopen,
+  ProviderKind,
   StartMessage,
   Trigger,
 } from '../cell/protocol.ts';
+import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { FILE_POLICY_DEFAULT } from '../handle/file-policy.ts';
 import { servedUser, withUserRights } from '../native/user-rights.ts';
 import { preparePool } from '../pool/pool-grant.ts';
+import type { Secret } from '../resource/secrets.ts';
 import { type CellProgram, programFor } from './cell-command.ts';
 import { LOG_FD } from './cell-process.ts';
 import {
@@ -81,6 +84,10 @@ export interface HostTools {
 
 export interface RestorePoint {
   readonly parent: RunParent;
+  /** A twin goes on from the checkpoint, beside whatever else did. */
+  readonly clone: boolean;
+  /** Hex SHA-256 of the instrumented module that the image was made of. */
+  readonly instrumented: string | null;
   readonly head: Uint8Array;
   readonly pages: Uint8Array;
 }
@@ -93,6 +100,8 @@ export interface HostRunOptions {
   readonly providers: readonly ForeignProvider[];
   /** null: from the beginning, as the first run of a new job. */
   readonly restore: RestorePoint | null;
+  /** Values of the request's secrets; they are written nowhere. */
+  readonly secrets: readonly Secret[];
   readonly triggers: readonly Trigger[];
   readonly digestMemory: boolean;
   /** What the guest has as its streams; null: it runs in the background. */
@@ -108,6 +117,10 @@ export interface SealPlace {
   readonly run: number;
   /** Descriptor of the run's log, to be made durable before the image; null without a log. */
   readonly logFd: number | null;
+  /** Hex SHA-256 of the instrumented module. */
+  readonly instrumented: string;
+  /** What the guest has, in order: the host's own providers first. */
+  readonly providers: readonly ProviderKind[];
 }
 
 export interface HostedRun {
@@ -153,6 +166,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   let control: ControlServer | null = null;
   let logFd: number | null = null;
   let checkpoints = 0;
+  let instrumented: string | null = null;
+  let kinds: readonly ProviderKind[] = [];
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
@@ -189,13 +204,16 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     if (options.restore !== null) await endLeftCells(table, job);
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
+    const work = cellWork(tools, options, {
+      preopens: directories,
+      logFd,
+      streams: streams.streams,
+      sockets,
+    });
+    instrumented = work.instrumented;
     guest = await superviseGuest({
-      ...cellWork(tools, options, {
-        preopens: directories,
-        logFd,
-        streams: streams.streams,
-        sockets,
-      }),
+      start: work.start,
+      attachments: work.attachments,
       program: programFor(tools.program, request.wasi),
       paths: [
         ...(request.kv ?? []),
@@ -210,7 +228,9 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       checkpointEveryMs: request.checkpointEveryMs,
       seal: async (image) => {
         checkLogBytes(logFd, image.logBytes);
-        const sealed = await options.seal({ job, run, logFd }, image);
+        assert(instrumented !== null, 'a guest that runs was instrumented');
+        const place = { job, run, logFd, instrumented, providers: kinds };
+        const sealed = await options.seal(place, image);
         checkpoints += 1;
         const { sequence, stamp } = sealed;
         inform(() => table.setCheckpoint(job.id, run, { sequence, stamp }));
@@ -218,9 +238,12 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       },
       onInstrumented: (made) => {
         const key = { module: options.module.digest, instrumenter: tools.instrumenter };
-        keepInstrumented(places, key, made);
+        instrumented = keepInstrumented(places, key, made);
       },
-      onStarted: options.onStarted,
+      onStarted: (providers) => {
+        kinds = providers;
+        options.onStarted();
+      },
       onTrouble: (error) => {
         inform(() => table.setTrouble(job.id, run, error.message));
         options.onTrouble(error);
@@ -285,19 +308,24 @@ function cellWork(
   { places, instrumenter, now }: HostTools,
   options: HostRunOptions,
   { preopens, logFd, streams, sockets }: CellHoldings,
-): { start: StartMessage; attachments: Uint8Array[] } {
+): { start: StartMessage; attachments: Uint8Array[]; instrumented: string | null } {
   const { job, request, module, providers, restore } = options;
   const { triggers, digestMemory } = options;
-  const cached = findInstrumented(places, { module: module.digest, instrumenter }, now);
+  const wanted = restore?.instrumented ?? null;
+  const found = findInstrumented(places, { module: module.digest, instrumenter }, now);
+  // One that differs is made again, and the cell says what comes out.
+  const cached = wanted === null || found?.digest === wanted ? found : null;
   const attachments = cached === null ? [module.bytes] : [module.bytes, cached.bytes, cached.plan];
   if (restore !== null) attachments.push(restore.pages);
   return {
     attachments,
+    instrumented: cached?.digest ?? null,
     start: {
       type: 'start',
       cached: cached !== null,
       args: request.args,
       env: request.env,
+      secrets: options.secrets,
       preopens,
       keeping: request.wasi === 'stasis' ? keepingOf(places, job, request) : null,
       pools: request.pools ?? [],
@@ -312,6 +340,8 @@ function cellWork(
       trapUnknownImports: request.trapUnknownImports,
       wasi: request.wasi,
       restore: restore?.head ?? null,
+      reason: restore?.clone ? 'cloned' : 'restarted',
+      instrumented: wanted,
       triggers,
       digestMemory,
       logFd: logFd === null ? null : LOG_FD,

@@ -5,32 +5,48 @@
  *
  *   offset  size  what
  *   0       8     "STASISIC"
- *   8       4     u32 little-endian: layout, 1
+ *   8       4     u32 little-endian: layout, 2
  *   12      4     u32 little-endian: bytes of the plan, p
- *   16      32    SHA-256 of bytes 0 to 16 and everything from 48 on
- *   48      p     plan
- *   48+p    …     instrumented module
+ *   16      32    SHA-256 of the instrumented module
+ *   48      32    SHA-256 of bytes 0 to 48 and everything from 80 on
+ *   80      p     plan
+ *   80+p    …     instrumented module
  *
  * Invariants:
  * 1. An entry is whole or absent; a damaged one counts as absent and is made again.
  * 2. Nothing depends on the cache: any file in it may vanish at any time.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { writeWholeFile } from './atomic-file.ts';
 import type { Places } from './places.ts';
 
 const MAGIC = Buffer.from('STASISIC', 'latin1');
-const LAYOUT = 1;
-const HEADER_BYTES = 48;
-const DIGEST_AT = 16;
+const LAYOUT = 2;
+const HEADER_BYTES = 80;
+const MODULE_DIGEST_AT = 16;
+const DIGEST_AT = 48;
 const CACHE_BYTES_MAX = 512 * 2 ** 20;
 
 export interface Instrumented {
   readonly bytes: Uint8Array;
   readonly plan: Uint8Array;
+}
+
+export interface CachedInstrumented extends Instrumented {
+  /** Hex SHA-256 of the instrumented module. */
+  readonly digest: string;
 }
 
 export interface InstrumentKey {
@@ -47,7 +63,7 @@ export function findInstrumented(
   places: Places,
   key: InstrumentKey,
   now: () => Date,
-): Instrumented | null {
+): CachedInstrumented | null {
   const path = entryPath(places, key);
   let file: Buffer;
   try {
@@ -62,7 +78,11 @@ export function findInstrumented(
   const digest = file.subarray(DIGEST_AT, HEADER_BYTES);
   if (file.readUInt32LE(8) !== LAYOUT || planBytes > body.length) return null;
   if (!digestOf(file.subarray(0, DIGEST_AT), [body]).equals(digest)) return null;
-  return { plan: body.subarray(0, planBytes), bytes: body.subarray(planBytes) };
+  return {
+    plan: body.subarray(0, planBytes),
+    bytes: body.subarray(planBytes),
+    digest: file.toString('hex', MODULE_DIGEST_AT, DIGEST_AT),
+  };
 }
 
 function digestOf(head: Uint8Array, body: readonly Uint8Array[]): Buffer {
@@ -71,12 +91,36 @@ function digestOf(head: Uint8Array, body: readonly Uint8Array[]): Buffer {
   return hash.digest();
 }
 
-/** Keeps an entry as far as there is room; a cache that can't be written is only slower. */
-export function keepInstrumented(places: Places, key: InstrumentKey, made: Instrumented): void {
+/** What an entry says of its module's digest, without reading the module; null without an entry. */
+export function instrumentedDigest(places: Places, key: InstrumentKey): string | null {
+  const header = Buffer.alloc(HEADER_BYTES);
+  let fd: number;
+  try {
+    fd = openSync(entryPath(places, key), 'r');
+  } catch {
+    return null;
+  }
+  try {
+    if (readSync(fd, header) < HEADER_BYTES) return null;
+  } finally {
+    closeSync(fd);
+  }
+  const isOurs =
+    header.subarray(0, MAGIC.length).equals(MAGIC) && header.readUInt32LE(8) === LAYOUT;
+  return isOurs ? header.toString('hex', MODULE_DIGEST_AT, DIGEST_AT) : null;
+}
+
+/**
+ * Keeps an entry as far as there is room; a cache that can't be written is only slower. Gives the hex
+ * SHA-256 of the instrumented module.
+ */
+export function keepInstrumented(places: Places, key: InstrumentKey, made: Instrumented): string {
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt32LE(LAYOUT, 8);
   header.writeUInt32LE(made.plan.length, 12);
+  const digest = createHash('sha256').update(made.bytes).digest();
+  digest.copy(header, MODULE_DIGEST_AT);
   digestOf(header.subarray(0, DIGEST_AT), [made.plan, made.bytes]).copy(header, DIGEST_AT);
   const path = entryPath(places, key);
   try {
@@ -85,6 +129,7 @@ export function keepInstrumented(places: Places, key: InstrumentKey, made: Instr
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
   }
+  return digest.toString('hex');
 }
 
 /** Removes the entries that were used longest ago, until the rest fit. */

@@ -63,6 +63,7 @@ const policyShape = v.strictObject({
       accept: v.optional(
         v.strictObject({
           engine: v.optional(v.array(engine), []),
+          host: v.optional(v.array(v.string()), []),
           providers: v.optional(v.array(v.string()), []),
         }),
         {},

@@ -43,6 +43,8 @@ export interface GrantBounds {
 export interface Acceptance {
   /** Engines, such as `v8 14.*`; a `*` stands for anything. */
   readonly engine: readonly string[];
+  /** Versions of this program, such as `0.1.*`. */
+  readonly host: readonly string[];
   /** Kinds of providers: they still have to say that they read the older state. */
   readonly providers: readonly string[];
 }
@@ -84,7 +86,7 @@ const NO_BOUNDS: GrantBounds = {
 export const NO_POLICY: Policy = {
   defaults: {},
   owners: new Map(),
-  accept: { engine: [], providers: [] },
+  accept: { engine: [], host: [], providers: [] },
 };
 
 export function policyFor(policy: Policy, owner: string): OwnerPolicy {

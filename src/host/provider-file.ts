@@ -31,13 +31,11 @@ export function readProviderFiles(requests: readonly ProviderRequest[]): Foreign
 }
 
 /**
- * How a provider is named in the software identity of a checkpoint: its file's name, its export and the
- * file's digest. Files that it imports are not part of it; its `version` is for them.
+ * How a provider is named in the software identity of a checkpoint: its file's name and its export, beside
+ * the file's digest. Files that it imports are not part of it; its `version` is for them.
  */
-export function identifyProviders(providers: readonly ForeignProvider[]): string[] {
-  return providers.map(
-    ({ module, export: name, digest }) => `${basename(module)}#${name} ${digest}`,
-  );
+export function providerFile({ module, export: name }: ForeignProvider): string {
+  return `${basename(module)}#${name}`;
 }
 
 /** A provider may read the directory that its file lies in. */

@@ -19,6 +19,8 @@ export interface RunRequest {
   readonly args: readonly string[];
   /** `K=V` each. */
   readonly env: readonly string[];
+  /** Names of variables whose values are secret: they are not here, and asked for again at a restore. */
+  readonly secrets?: readonly string[];
   readonly preopens: readonly Preopen[];
   /** Contents of files that an image may carry; absent in requests that are older than the option. */
   readonly carryBytesMax?: number;

@@ -10,7 +10,13 @@
  * 3. The cell gets at most what it was asked for: an image nobody asked for ends it.
  * 4. `ended` settles once, after the process is gone and every image that arrived is sealed or refused.
  */
-import type { CellMessage, Ending, ImageMessage, StartMessage } from '../cell/protocol.ts';
+import type {
+  CellMessage,
+  Ending,
+  ImageMessage,
+  ProviderKind,
+  StartMessage,
+} from '../cell/protocol.ts';
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
@@ -63,7 +69,7 @@ export interface SuperviseOptions {
   /** Rejects with a HostError when there is no checkpoint. */
   readonly seal: (image: PausedImage) => Promise<SealedImage>;
   readonly onInstrumented: (made: Instrumented) => void;
-  readonly onStarted: () => void;
+  readonly onStarted: (providers: readonly ProviderKind[]) => void;
   /** A checkpoint that nobody waits for came to nothing. */
   readonly onTrouble: (error: HostError) => void;
 }
@@ -105,7 +111,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
         return;
       }
       case 'started':
-        if (!started) options.onStarted();
+        if (!started) options.onStarted(message.providers);
         started = true;
         return;
       case 'image':

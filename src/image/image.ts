@@ -12,7 +12,7 @@
  */
 import type { CborValue } from '../cbor/cbor.ts';
 
-export const IMAGE_FORMAT = 1;
+export const IMAGE_FORMAT = 2;
 export const PAGE_BYTES = 65_536;
 
 export interface ImageHead {

@@ -8,6 +8,7 @@
 
 import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
+import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { defineProvider, type GuestAccess, type Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import { OpenPools } from './open-pools.ts';
@@ -19,7 +20,6 @@ import { sleeper, type Waits, waitingFor } from './waiting.ts';
 
 export const POOL_IMPORTS = 'stasis_pool';
 const KIND = 'pools';
-const VERSION = 1;
 
 /** How long a checkpoint or a restore waits for other guests. Milliseconds; less than a provider has. */
 const PATIENCE_MS = 8000;
@@ -47,7 +47,7 @@ export function createPoolProvider(options: PoolProviderOptions): Provider {
   };
   return defineProvider({
     kind: KIND,
-    version: VERSION,
+    version: OWN_PROVIDERS.pools.version,
     shape: poolsShape,
     imports: { [POOL_IMPORTS]: poolImports(pools, guest) },
     attach: (given) => {

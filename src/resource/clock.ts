@@ -6,6 +6,7 @@
  * 2. The time between a checkpoint and a restart does not pass on them. It does on the wall clock.
  */
 import { mapOf, wideInteger } from '../cbor/shape.ts';
+import { OWN_PROVIDERS } from './own-providers.ts';
 import { defineProvider, type Provider } from './provider.ts';
 
 export interface Clock {
@@ -39,7 +40,7 @@ export function createGuestClock(host: Clock): {
   };
   const provider = defineProvider({
     kind: 'clock',
-    version: 1,
+    version: OWN_PROVIDERS.clock.version,
     shape: clockShape,
     prepare: () => ({ monotonicNs: clock.monotonicNs(), cpuNs: clock.cpuNs() }),
     commit: () => undefined,

@@ -19,7 +19,7 @@
  *    `abort` also follows a `prepare` that failed or ran out of time.
  * 2. `commit` follows only when every `prepare` succeeded. It lets go: files closed, mappings undone.
  * 3. `rebuild` trusts nothing in `state`: it may have been written by an enemy, and it grants nothing.
- * 4. `rebuild` sees only a state that its `shape` accepted, and of its own `version`.
+ * 4. `rebuild` sees only a state that its `shape` accepted, of its own `version` or one that it `reads`.
  * 5. A function among `imports` answers a guest's wrong arguments with a value, such as an errno. What it
  *    throws ends the guest: it is a failure of the provider, never the guest's.
  */
@@ -42,6 +42,8 @@ export interface ProviderState {
 
 export interface RebuildContext {
   readonly reason: Reason;
+  /** Of the state: the provider's own, or one of those that it `reads`. */
+  readonly version: number;
 }
 
 /** What a provider may use of the guest. */
@@ -67,8 +69,10 @@ export type ProviderImports = Readonly<Record<string, Readonly<Record<string, Gu
 export interface Provider<State extends CborValue = CborValue> {
   /** Names the provider in images: lower-case letters, digits, `-`. */
   readonly kind: string;
-  /** Of the shape of `state`, from 1. A state of another version is refused. */
+  /** Of the shape of `state`, from 1. A state of another version is refused, unless it is read. */
   readonly version: number;
+  /** Earlier versions whose states `shape` accepts and `rebuild` understands. Default none. */
+  readonly reads?: readonly number[];
   /** Time for each callback, in milliseconds. */
   readonly deadlineMs: number;
   readonly shape: Shape<State>;
@@ -108,11 +112,14 @@ export function isProvider(value: unknown): value is Provider {
 export function defineProvider<State extends CborValue>(
   definition: ProviderDefinition<State>,
 ): Provider {
-  const { kind, version, shape, deadlineMs = DEADLINE_MS_DEFAULT } = definition;
+  const { kind, version, reads = [], shape, deadlineMs = DEADLINE_MS_DEFAULT } = definition;
   if (typeof kind !== 'string' || !/^[a-z][a-z0-9-]{0,63}$/.test(kind)) {
     throw badDefinition('kind', 'a plain name: lower-case letters, digits and -');
   }
   if (!isCount(version)) throw badDefinition('version', 'a number that counts from 1');
+  if (!Array.isArray(reads) || !reads.every((one) => isCount(one) && one < version)) {
+    throw badDefinition('reads', 'a list of versions before its own');
+  }
   if (!isCount(deadlineMs) || deadlineMs > DEADLINE_MS_MAX) {
     throw badDefinition('deadlineMs', `a number of milliseconds, at most ${DEADLINE_MS_MAX}`);
   }
@@ -122,6 +129,7 @@ export function defineProvider<State extends CborValue>(
   const provider: Provider = {
     kind,
     version,
+    reads: [...reads],
     deadlineMs,
     shape,
     prepare: () => definition.prepare(),

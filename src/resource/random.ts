@@ -9,6 +9,7 @@
  *    the next one is another.
  */
 import { mapOf, u64 } from '../cbor/shape.ts';
+import { OWN_PROVIDERS } from './own-providers.ts';
 import { defineProvider, type Provider } from './provider.ts';
 
 /** Fills all of `into` with bytes that nobody can foretell. Up to 64 KiB a call are asked for. */
@@ -27,7 +28,7 @@ export function createFreshness(random: RandomSource): Freshness {
   let generation = drawGeneration(random);
   const provider = defineProvider({
     kind: 'random',
-    version: 1,
+    version: OWN_PROVIDERS.random.version,
     shape: freshnessShape,
     prepare: () => ({ generation }),
     commit: () => undefined,

@@ -97,6 +97,11 @@ export class ProviderRegistry {
     return modules;
   }
 
+  /** What is registered, in order. */
+  get kinds(): readonly { readonly kind: string; readonly version: number }[] {
+    return this.#providers.map(({ kind, version }) => ({ kind, version }));
+  }
+
   /** True when undoing failed: some resources are held, some are not, and the guest can't go on. */
   get isLost(): boolean {
     return this.#state === 'lost';
@@ -212,7 +217,7 @@ async function prepared(provider: Provider): Promise<ProviderState> {
 
 async function rebuilt(provider: Provider, image: ProviderState, reason: Reason): Promise<void> {
   const { kind, version } = provider;
-  if (image.version !== version) {
+  if (image.version !== version && !(provider.reads ?? []).includes(image.version)) {
     throw new HostError(
       'ERR_MALFORMED_IMAGE',
       `The image holds ${kind} in another version than this host can read.`,
@@ -223,7 +228,9 @@ async function rebuilt(provider: Provider, image: ProviderState, reason: Reason)
     what: `state of ${kind}`,
     code: 'ERR_MALFORMED_IMAGE',
   });
-  await called(provider, 'taking hold again', () => provider.rebuild(state, { reason }));
+  await called(provider, 'taking hold again', () =>
+    provider.rebuild(state, { reason, version: image.version }),
+  );
 }
 
 /** What a callback gives. Its failure is a HostError that names the provider and what it was doing. */

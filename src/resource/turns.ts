@@ -71,6 +71,7 @@ export function watchProvider(provider: Provider, turns: Turns): Provider {
   return {
     kind,
     version,
+    ...(provider.reads === undefined ? {} : { reads: provider.reads }),
     shape,
     deadlineMs,
     prepare: () => until('to prepare for a checkpoint', () => provider.prepare()),

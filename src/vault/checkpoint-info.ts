@@ -4,18 +4,46 @@
  * All of it is sealed in the checkpoint's record (`record.ts`) and authenticated before it is told.
  */
 
-/** The software that an image belongs to. A restore needs every field equal. */
+/** A provider of a guest, as far as it is known. */
+export interface ProviderIdentity {
+  /** null: it is in a user's file, which only a cell loads. */
+  readonly kind: string | null;
+  /** Of its states; null as above. */
+  readonly version: number | null;
+  /** `counter.mjs#default`: the file's name and its export; null: the host's own. */
+  readonly file: string | null;
+  /** Hex SHA-256 of the file; null: the host's own. */
+  readonly digest: string | null;
+}
+
+/** The software that an image belongs to. A restore needs every field equal, or accepted by the policy. */
 export interface SoftwareIdentity {
   /** Hex SHA-256 of the module as the user gave it. */
   readonly module: string;
+  /** Hex SHA-256 of what the instrumenter made of it; absent in checkpoints from before it was kept. */
+  readonly instrumented?: string;
   readonly instrumenter: string;
   readonly host: string;
   readonly imageFormat: number;
   readonly engine: string;
   /** The layer of WASI that the guest runs on, with its version; absent: the host's own. */
   readonly wasi?: string;
-  /** The user's providers in their order, a name and a digest each; absent: none. */
-  readonly providers?: readonly string[];
+  /** The host's own, then the user's in their order; absent in checkpoints from before there were any. */
+  readonly providers?: readonly ProviderIdentity[];
+}
+
+/** The software that is here now, and what the policy says of older one. */
+export interface SoftwareNow extends Omit<SoftwareIdentity, 'instrumented'> {
+  /** null, or absent: it was not made yet. */
+  readonly instrumented?: string | null;
+  /** Patterns and kinds of what is older and passes all the same; absent: nothing. */
+  readonly accept?: {
+    readonly engine: readonly string[];
+    readonly host: readonly string[];
+    readonly providers: readonly string[];
+  };
+  /** Older versions that the host's own providers read, by kind. */
+  readonly reads?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** By which way a request came in; a checkpoint opens only to the way that it was made by. */

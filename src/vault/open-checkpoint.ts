@@ -2,7 +2,7 @@
  * Opening: find the record, check who asks and for which software, and only then read the image.
  */
 import { HostError } from '../fault/host-error.ts';
-import type { CheckpointInfo, Requester, SoftwareIdentity } from './checkpoint-info.ts';
+import type { CheckpointInfo, Requester, SoftwareNow } from './checkpoint-info.ts';
 import { readImage, readManifest } from './read-image.ts';
 import { checkRequest } from './requester.ts';
 import { type LookedUp, lookUp, noSuchCheckpoint } from './select-checkpoint.ts';
@@ -14,7 +14,7 @@ export async function checkCheckpoint(
   context: VaultContext,
   requester: Requester,
   id: string,
-  software: SoftwareIdentity,
+  software: SoftwareNow,
 ): Promise<CheckpointInfo> {
   return (await admit(context, requester, id, software)).record.info;
 }
@@ -24,7 +24,7 @@ export async function openCheckpoint(
   context: VaultContext,
   requester: Requester,
   id: string,
-  software: SoftwareIdentity,
+  software: SoftwareNow,
 ): Promise<OpenedCheckpoint> {
   const { owner, record } = await admit(context, requester, id, software);
   try {
@@ -43,7 +43,7 @@ async function admit(
   context: VaultContext,
   requester: Requester,
   id: string,
-  software: SoftwareIdentity,
+  software: SoftwareNow,
 ): Promise<LookedUp> {
   const { store, keys } = context;
   const found = await store.index.read((view) => lookUp(view, keys, requester, id));

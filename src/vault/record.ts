@@ -13,12 +13,13 @@ import {
   checkShape,
   integer,
   mapOf,
+  nullable,
   oneOf,
   type Shape,
   text,
 } from '../cbor/shape.ts';
 import type { CheckpointRow } from '../store/store.ts';
-import type { CheckpointInfo, SoftwareIdentity } from './checkpoint-info.ts';
+import type { CheckpointInfo, ProviderIdentity, SoftwareIdentity } from './checkpoint-info.ts';
 import { IDENTITY_BYTES } from './chunk.ts';
 import { vaultDamaged } from './damage.ts';
 import { bindTo, openSmall, sealSmall } from './sealing.ts';
@@ -42,8 +43,27 @@ const softwareFields = {
   engine: text(),
 };
 
+const providerShape = mapOf({
+  kind: nullable(text()),
+  version: nullable(integer(1)),
+  file: nullable(text()),
+  digest: nullable(text()),
+});
+
+/** As the first records have a user's provider: `counter.mjs#default <hex SHA-256>`. */
+function namedByFile(line: string): ProviderIdentity {
+  const at = line.lastIndexOf(' ');
+  return { kind: null, version: null, file: line.slice(0, at), digest: line.slice(at + 1) };
+}
+
 /** Fields that are there only where they say something: most records have none of them. */
-const rareFields = { wasi: text(), providers: arrayOf(text(), 1) };
+const rareFields = {
+  wasi: text(),
+  instrumented: text(),
+  providers: arrayOf<ProviderIdentity>((value) =>
+    typeof value === 'string' ? namedByFile(value) : providerShape(value),
+  ),
+};
 const software: Shape<SoftwareIdentity> = (value) => {
   const rare = Object.entries(rareFields).filter(
     ([name]) => typeof value === 'object' && value !== null && Object.hasOwn(value, name),
@@ -75,18 +95,24 @@ export function sealRecord(
   random: Random,
 ): Uint8Array {
   const { id, sequence, software } = info;
-  const { module, instrumenter, host, imageFormat, engine, wasi, providers } = software;
+  const { module, instrumented, instrumenter, host, imageFormat, engine, wasi, providers } =
+    software;
   const plain = encodeCbor({
     ...info,
     software: {
       ...{ module, instrumenter, host, imageFormat, engine },
       ...(wasi === undefined ? {} : { wasi }),
-      ...(providers === undefined ? {} : { providers }),
+      ...(instrumented === undefined ? {} : { instrumented }),
+      ...(providers === undefined ? {} : { providers: providers.map(providerFields) }),
     },
     owner: keys.owner,
     manifest,
   });
   return sealSmall(keys.record, recordBinding(keys, id, sequence), plain, random);
+}
+
+function providerFields({ kind, version, file, digest }: ProviderIdentity) {
+  return { kind, version, file, digest };
 }
 
 /** The record of a row, or null when it was not sealed with these keys for this id and sequence. */

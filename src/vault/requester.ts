@@ -2,33 +2,15 @@
  * The three checks before a checkpoint is opened, in this order: owner, requester, software.
  */
 import { type Facts, HostError } from '../fault/host-error.ts';
-import type { Requester, SoftwareIdentity } from './checkpoint-info.ts';
+import type { Requester, SoftwareIdentity, SoftwareNow } from './checkpoint-info.ts';
 import type { CheckpointRecord } from './record.ts';
-
-const SOFTWARE_FIELDS = [
-  ['module', 'module'],
-  ['instrumenter', 'instrumenter'],
-  ['host', 'host'],
-  ['imageFormat', 'image format'],
-  ['engine', 'engine'],
-  ['wasi', 'WASI layer'],
-  ['providers', 'providers'],
-] as const;
-
-/** What is told of a field that is absent. */
-const ABSENT: Readonly<Record<string, string>> = { wasi: "the host's own", providers: 'none' };
-
-/** A field as it is compared and told. */
-function told(software: SoftwareIdentity, field: keyof SoftwareIdentity): string | number {
-  const value = software[field] ?? ABSENT[field]!;
-  return typeof value === 'object' ? value.join(', ') : value;
-}
+import { compareSoftware } from './software-check.ts';
 
 /** Throws ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH or ERR_SOFTWARE_MISMATCH, whichever comes first. */
 export function checkRequest(
   record: CheckpointRecord,
   requester: Requester,
-  software: SoftwareIdentity,
+  software: SoftwareNow,
 ): void {
   const { info, owner } = record;
   if (owner !== requester.owner) throw ownerMismatch(info.id);
@@ -53,27 +35,29 @@ export function ownerMismatch(id: string): HostError {
   });
 }
 
-function checkSoftware(id: string, sealed: SoftwareIdentity, now: SoftwareIdentity): void {
-  const differing = SOFTWARE_FIELDS.filter(([field]) => told(sealed, field) !== told(now, field));
+function checkSoftware(id: string, sealed: SoftwareIdentity, now: SoftwareNow): void {
+  const differing = compareSoftware(sealed, now).filter(({ verdict }) => verdict === 'differs');
   if (differing.length === 0) return;
-  const names = differing.map(([, name]) => name);
+  const names = differing.map(({ name }) => name);
   const list =
     names.length === 1 ? names[0] : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
   const facts: Record<string, Facts[string]> = { checkpoint: id };
-  for (const [field, name] of differing) {
-    facts[`${name} sealed`] = told(sealed, field);
-    facts[`${name} now`] = told(now, field);
+  for (const { name, sealed: was, now: is } of differing) {
+    facts[`${name} sealed`] = was;
+    facts[`${name} now`] = is;
   }
   throw new HostError(
     'ERR_SOFTWARE_MISMATCH',
-    `The checkpoint belongs to other software: the ${list} ${names.length === 1 && names[0] !== 'providers' ? 'differs' : 'differ'}.`,
-    {
-      facts,
-      hint: names.includes('module')
-        ? 'restore it with the module that was running, or run the new one from its start'
-        : names.every((name) => name === 'providers')
-          ? 'restore it with the --provider files that it was made with, in that order, or run the job from its start'
-          : 'restore it with the version that sealed it, or run the job from its start',
-    },
+    `The checkpoint belongs to other software: the ${list} ${names.length === 1 ? 'differs' : 'differ'}.`,
+    { facts, hint: softwareHint(names) },
   );
+}
+
+function softwareHint(names: readonly string[]): string {
+  if (names.includes('module')) {
+    return 'restore it with the module that was running, or run the new one from its start';
+  }
+  return names.every((name) => name.startsWith('provider ') && name.includes('#'))
+    ? 'restore it with the --provider files that it was made with, in that order, or run the job from its start'
+    : 'restore it with the version that sealed it, or run the job from its start; --explain shows both sides';
 }

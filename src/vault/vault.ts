@@ -14,6 +14,7 @@ import type {
   CheckpointInfo,
   Requester,
   SoftwareIdentity,
+  SoftwareNow,
 } from './checkpoint-info.ts';
 
 export interface SealRequest {
@@ -63,9 +64,9 @@ export interface Vault {
    * What `open` checks, without reading the image. Throws ERR_NO_SUCH_CHECKPOINT, ERR_OWNER_MISMATCH,
    * ERR_REQUESTER_MISMATCH, ERR_SOFTWARE_MISMATCH, ERR_VAULT_DAMAGED.
    */
-  check(requester: Requester, id: string, software: SoftwareIdentity): Promise<CheckpointInfo>;
+  check(requester: Requester, id: string, software: SoftwareNow): Promise<CheckpointInfo>;
   /** The image, bit by bit as it was sealed. Throws as `check` does, and ERR_IO. */
-  open(requester: Requester, id: string, software: SoftwareIdentity): Promise<OpenedCheckpoint>;
+  open(requester: Requester, id: string, software: SoftwareNow): Promise<OpenedCheckpoint>;
   /**
    * Drops the requester's own checkpoints, all or none, and frees what only they used. Throws
    * ERR_NO_SUCH_CHECKPOINT when one of them is not there.

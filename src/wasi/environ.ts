@@ -1,9 +1,10 @@
 /** The guest's environment: what its request names, nothing of the host's. */
+import { ERRNO, type Errno } from '../abi/errno.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { writeSizes, writeStrings } from './string-list.ts';
 
-export function environCalls({ memory, env }: WasiEnvironment): Calls {
+export function environCalls({ memory, env, secretEnv }: WasiEnvironment): Calls {
   return {
     /**
      * `environ_sizes_get`: how many variables there are, and their bytes as `K=V` with a NUL each.
@@ -23,8 +24,36 @@ export function environCalls({ memory, env }: WasiEnvironment): Calls {
      *
      * - FAULT: one of the two isn't within memory; nothing was written.
      *
+     * Values of `--env-secret` are declared as secret where they are written: `resource/secrets.ts`.
+     *
+     * - NOMEM: there are too many secret places already.
+     *
      * Source: WASI snapshot preview1, `environ_get`.
      */
-    environ_get: (pointers: number, text: number) => writeStrings(memory, env, pointers, text),
+    environ_get: (pointers: number, text: number) => {
+      const errno = writeStrings(memory, env, pointers, text);
+      if (errno !== ERRNO.SUCCESS || secretEnv === undefined) return errno;
+      return declareSecrets(secretEnv, env, text >>> 0);
+    },
   };
+}
+
+/** Declares the values of the last variables, which were written at `text` one after the other. */
+function declareSecrets(
+  { regions, names }: NonNullable<WasiEnvironment['secretEnv']>,
+  env: readonly Uint8Array[],
+  text: number,
+): Errno {
+  let at = text;
+  const first = env.length - names.length;
+  for (const [index, entry] of env.entries()) {
+    const name = names[index - first];
+    if (name !== undefined) {
+      const valueAt = Buffer.byteLength(name) + 1;
+      const errno = regions.declare(at + valueAt, entry.length - valueAt, name);
+      if (errno !== ERRNO.SUCCESS) return errno;
+    }
+    at += entry.length + 1;
+  }
+  return ERRNO.SUCCESS;
 }

@@ -14,6 +14,7 @@ import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import type { Clock } from '../resource/clock.ts';
 import type { Pause } from '../resource/pause.ts';
 import type { RandomSource } from '../resource/random.ts';
+import type { SecretRegions } from '../resource/secrets.ts';
 
 export interface WasiEnvironment {
   readonly memory: GuestMemory;
@@ -21,6 +22,11 @@ export interface WasiEnvironment {
   readonly args: readonly Uint8Array[];
   /** `K=V` each, without their final NUL. */
   readonly env: readonly Uint8Array[];
+  /** Variables at the end of `env` whose values enter no image; absent: none. */
+  readonly secretEnv?: {
+    readonly regions: SecretRegions;
+    readonly names: readonly string[];
+  };
   readonly handles: HandleTable;
   readonly connections: Connections;
   /** Null: there are no sockets, and streams can't be looked at before they are used. */

@@ -19,6 +19,7 @@ import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImageMemory } from '../image/image.ts';
 import { restorePages } from '../image/memory-capture.ts';
+import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { defineProvider, type Provider } from '../resource/provider.ts';
 import {
   type EngineImports,
@@ -168,7 +169,7 @@ export class WasmerLayer {
   #makeProvider(): Provider {
     return defineProvider<WasmerState>({
       kind: WASMER_KIND,
-      version: 1,
+      version: OWN_PROVIDERS['wasmer-wasi'].version,
       shape: wasmerShape,
       prepare: () => {
         this.#checkAtRest();

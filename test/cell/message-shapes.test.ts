@@ -35,6 +35,9 @@ const fromHost: readonly HostMessage[] = [
     trapUnknownImports: false,
     wasi: 'stasis',
     restore: new Uint8Array([1]),
+    reason: 'cloned',
+    instrumented: '1'.repeat(64),
+    secrets: [{ name: 'S', value: new Uint8Array([7]) }],
     triggers: [
       { fuel: 2n ** 60n, stop: false },
       { call: 3n, stop: true },
@@ -50,7 +53,7 @@ const fromHost: readonly HostMessage[] = [
 
 const fromCell: readonly CellMessage[] = [
   { type: 'instrumented' },
-  { type: 'started' },
+  { type: 'started', providers: [{ kind: 'clock', version: 1 }] },
   {
     type: 'image',
     image: 1,

@@ -92,7 +92,7 @@ describe('a watched provider', () => {
     expect(await provider.prepare()).toBe(5);
     await provider.commit();
     await provider.abort();
-    await provider.rebuild(5, { reason: 'resumed' });
+    await provider.rebuild(5, { reason: 'resumed', version: 1 });
     expect(provider.imports!['m']!['f']!(7n)).toBe(7n);
     provider.close!();
     const phases = [

@@ -6,9 +6,7 @@ import {
   openImage,
   planRestore,
   type RestorePlan,
-  type RestoreTools,
 } from '../../src/checkpoint/restore.ts';
-import { softwareNow } from '../../src/checkpoint/software.ts';
 import { openPlacesVault } from '../../src/cli/job-host.ts';
 import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
 import { JobTable } from '../../src/host/job-table.ts';
@@ -37,10 +35,8 @@ export async function openState(home: string): Promise<OpenState> {
   const requester = settingsRequester(settings);
   const table = new JobTable(places.jobsDatabase);
   const vault = await openPlacesVault(places);
-  const softwareFor: RestoreTools['softwareFor'] = (module, wasi, providers) =>
-    softwareNow(module, process.versions.v8, wasi, providers);
   const policy = policyFor(NO_POLICY, owner);
-  const tools = { places, table, vault, requester, policy, softwareFor };
+  const tools = { places, table, vault, requester, policy, engine: process.versions.v8 };
   return {
     owner,
     places,

@@ -117,7 +117,7 @@ control.on('data', (chunk: Uint8Array) => {
     const told = readHostMessage(message);
     if (told.type === 'start') {
       script = told.args[0] ?? '';
-      if (script !== 'never start') send({ type: 'started' });
+      if (script !== 'never start') send({ type: 'started', providers: [] });
       begin();
     } else if (told.type === 'checkpoint') {
       if (script === 'refuse') send({ type: 'refused', request: told.request, why: 'busy\u0007' });

@@ -11,7 +11,7 @@ const GOLDEN = [
   '7264734801000000ffffffffa46466756e6319012c64726566738064736974650065776f72647340',
   '6770656e64696e67a4646172677384821820208218201affffffff821840058218403b7fffffffff',
   'ffffff646e616d656766645f72656164666d6f64756c6576776173695f736e617073686f745f7072',
-  '6576696577316870726f6772657373a164646f6e6582010266666f726d617401667461626c657382',
+  '6576696577316870726f6772657373a164646f6e6582010266666f726d617402667461626c657382',
   'a26473697a650367656e747269657383f60102a26473697a651a0098968067656e7472696573f667',
   '676c6f62616c73a26472656673810265776f72647344000001006768616e646c657382a1646b696e',
   '6465737464696ef668636f756e74657273a2646675656c1b00000002dfdc1c356563616c6c73182a',
@@ -20,12 +20,20 @@ const GOLDEN = [
   '6c6f636b657374617465a1686f66667365744e73246776657273696f6e01',
 ].join('');
 
-test('the example has the bytes that format 1 has always given it', () => {
+/** The same, as the first format had it: images of it have no provider of secrets. */
+const FORMAT_1 = GOLDEN.replace('66666f726d617402', '66666f726d617401');
+
+test('the example has the bytes that format 2 has always given it', () => {
   expect(Buffer.from(encodeImageHead(EXAMPLE_HEAD)).toString('hex')).toBe(GOLDEN);
 });
 
 test('the golden head reads as the example', () => {
   expect(isDeepStrictEqual(decodeImageHead(Buffer.from(GOLDEN, 'hex')), EXAMPLE_HEAD)).toBe(true);
+});
+
+test('a head of format 1 is refused with the reason', () => {
+  expect(FORMAT_1).not.toBe(GOLDEN);
+  expect(() => decodeImageHead(Buffer.from(FORMAT_1, 'hex'))).toThrow('format is not one of 2');
 });
 
 test('present pages are counted over all memories', () => {
@@ -58,7 +66,7 @@ test('every truncation and every flipped bit is refused or reads as a consistent
 
 describe('a head at odds with itself is refused, and the refusal names the field', () => {
   const cases: readonly (readonly [string, string, CborValue, string])[] = [
-    ['another format', 'format', 2, 'format'],
+    ['another format', 'format', 3, 'format'],
     ['half a word', 'globals.words', new Uint8Array(6), 'globals.words'],
     ['half a word in a frame', 'stack.frames.0.words', new Uint8Array(1), 'stack.frames[0].words'],
     ['a negative function', 'stack.frames.0.func', -1, 'stack.frames[0].func'],

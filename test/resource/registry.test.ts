@@ -226,6 +226,34 @@ describe('failures', () => {
   });
 });
 
+test('an older state is read by a provider that says so, and told which it is', async () => {
+  const seen: number[] = [];
+  const reading = {
+    version: 3,
+    reads: [2],
+    rebuild: (_: number, { version }: { version: number }) => {
+      seen.push(version);
+    },
+  };
+  for (const version of [2, 3]) {
+    const registry = registryOf(recorder([], 'one', reading));
+    await registry.rebuild([{ kind: 'one', version, state: 1 }], 'restarted');
+  }
+  expect(seen).toEqual([2, 3]);
+  for (const version of [1, 4]) {
+    const registry = registryOf(recorder([], 'one', reading));
+    await expect(
+      registry.rebuild([{ kind: 'one', version, state: 1 }], 'restarted'),
+    ).rejects.toMatchObject({ code: 'ERR_MALFORMED_IMAGE' });
+  }
+});
+
+test('a provider can only read versions before its own', () => {
+  for (const reads of [[3], [4], [0], 'x']) {
+    expect(() => recorder([], 'one', { version: 3, reads: reads as number[] })).toThrow('reads');
+  }
+});
+
 test('a provider that fails while it closes keeps none of the others from closing', () => {
   const log: string[] = [];
   const close = (kind: string) => () => {

@@ -81,7 +81,7 @@ export async function restoreWasmer(
   reason: Reason = 'restarted',
 ): Promise<WasmerGuest> {
   const made = startWasmer(host, options);
-  await made.layer.provider.rebuild(made.layer.provider.shape(state), { reason });
+  await made.layer.provider.rebuild(made.layer.provider.shape(state), { reason, version: 1 });
   const { memories, pages } = capturePages([own]);
   if (presentPageCount({ memories }) === 0) throw new Error('the layer has no memory at all');
   made.layer.goBackTo(memories[0]!, pages);
