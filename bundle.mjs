@@ -12,6 +12,7 @@
 //
 // Any Node from 20.19 on can run this: `npm ci` runs it with whichever is on the PATH.
 import { rmSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -25,10 +26,34 @@ const PROGRAMS = {
 const source = fileURLToPath(new URL('src/', import.meta.url));
 const dist = fileURLToPath(new URL('dist/', import.meta.url));
 
+/**
+ * Which part of a program a file belongs to: what the last of its entries needs from the start is one, what the one
+ * before needs besides another, and so on, so that an entry reads as many files as there are entries. An
+ * entry is none's: another one that shares its part would run it. What is imported later is left to the bundler.
+ */
+function partOf(entries) {
+  let parts = null;
+  const collect = (entry, context) => {
+    const files = new Set([entry]);
+    for (const file of files) {
+      for (const needed of context.getModuleInfo(file).importedIds) {
+        if (needed.startsWith(source)) files.add(needed);
+      }
+    }
+    return { name: basename(entry, '.ts'), files };
+  };
+  return (file, context) => {
+    parts ??= entries.map((entry) => collect(entry, context)).reverse();
+    if (entries.includes(file)) return null;
+    return parts.find(({ files }) => files.has(file))?.name ?? null;
+  };
+}
+
 rmSync(dist, { recursive: true, force: true });
 for (const [program, entries] of Object.entries(PROGRAMS)) {
+  const files = entries.map((entry) => `${source}${entry}.ts`);
   const bundle = await rolldown({
-    input: Object.fromEntries(entries.map((entry) => [entry, `${source}${entry}.ts`])),
+    input: Object.fromEntries(entries.map((entry, at) => [entry, files[at]])),
     platform: 'node',
     external: /^[^./]/,
   });
@@ -38,6 +63,9 @@ for (const [program, entries] of Object.entries(PROGRAMS)) {
     entryFileNames: '[name].js',
     chunkFileNames: `parts/${program}-[name].js`,
     minify: false,
+    codeSplitting: {
+      groups: [{ debugName: 'parts', name: partOf(files) }],
+    },
   });
   await bundle.close();
 }

@@ -11,6 +11,7 @@
 import { readFileSync } from 'node:fs';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance } from '../src/cell/guest-instance.ts';
+import { LocalTwins } from '../src/cell/twin-workshop.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../src/instrument/host-adaptor.ts';
 import { EXPORT_PREFIX, GLOBAL, layOut } from '../src/instrument/layout.ts';
 import { readFacts } from '../src/instrument/module-facts.ts';
@@ -56,6 +57,12 @@ function prepareOurs(): () => number {
     memoryPagesMax: MEMORY_PAGES_MAX,
     tableEntriesMax: TABLE_ENTRIES_MAX,
     onPoll: () => false,
+    twins: new LocalTwins({
+      module: guestModule,
+      plan,
+      bodyStart: new Uint32Array(0),
+      compiles: false,
+    }),
   });
   memory = guest.wasiMemory();
   const [entry] = guest.entries('_start', false);

@@ -18,6 +18,7 @@ import { LookAhead } from '../src/cell/look-ahead.ts';
 import { RemoteTwins } from '../src/cell/remote-twins.ts';
 import { createSharedControl, viewSharedControl } from '../src/cell/shared-control.ts';
 import type { TwinSource } from '../src/cell/twin-orders.ts';
+import { LocalTwins } from '../src/cell/twin-workshop.ts';
 import type { ImageMemory } from '../src/image/image.ts';
 import { PAGE_BYTES } from '../src/image/image.ts';
 import { instrument } from '../src/instrument/instrument.ts';
@@ -215,7 +216,8 @@ function makeGuest(onPoll: () => boolean, twins?: TwinSource): GuestInstance {
     memoryPagesMax: MEMORY_PAGES_MAX,
     tableEntriesMax: TABLE_ENTRIES_MAX,
     onPoll,
-    ...(twins === undefined ? {} : { twins }),
+    twins:
+      twins ?? new LocalTwins({ module, plan, bodyStart: new Uint32Array(0), compiles: false }),
   });
   return made;
 }

@@ -14,9 +14,8 @@
 import { HostError } from '../fault/host-error.ts';
 import type { ImageMemory, ImageStack, ImageTable, ImageValues } from '../image/image.ts';
 import { type CapturedPages, capturePages, restorePages } from '../image/memory-capture.ts';
-import { DENY_MEMORY } from '../instrument/appended-functions.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../instrument/host-adaptor.ts';
-import { GLOBAL, layOut } from '../instrument/layout.ts';
+import { DENY_MEMORY, GLOBAL, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
 import { canExist } from '../instrument/site-positions.ts';
@@ -35,7 +34,6 @@ import type { FuelMeter } from './fuel-meter.ts';
 import { GuestExports, imageMismatch } from './guest-exports.ts';
 import type { TwinSource } from './twin-orders.ts';
 import { TwinStack } from './twin-stack.ts';
-import { LocalTwins } from './twin-workshop.ts';
 
 /** How a stretch of running ended. */
 export type Outcome =
@@ -63,8 +61,8 @@ export interface InstanceOptions {
   readonly tableEntriesMax: number;
   /** Called at each poll, fuel settled. True: unwind. May throw to end the guest. */
   readonly onPoll: () => boolean;
-  /** Where twins are made; when absent, in this thread, while the guest waits. */
-  readonly twins?: TwinSource;
+  /** Where twins are made. */
+  readonly twins: TwinSource;
 }
 
 export class GuestInstance {
@@ -90,11 +88,7 @@ export class GuestInstance {
     const instance = new engine.Instance(options.compiled, this.#importObject());
     const exports = new GuestExports(instance, facts, layout);
     this.#exports = exports;
-    const { imports, module, plan } = options;
-    const source =
-      options.twins ??
-      new LocalTwins({ module, plan, bodyStart: new Uint32Array(0), compiles: false });
-    this.twins = new TwinStack({ source, exports, imports });
+    this.twins = new TwinStack({ source: options.twins, exports, imports: options.imports });
     this.#tag = exports.unwindTag;
     this.#fuel = exports.global(GLOBAL.fuel);
     exports.global(GLOBAL.memoryCap).value = BigInt(options.memoryPagesMax);

@@ -10,80 +10,37 @@
  * 2. A checkpoint that can't be made leaves the guest going on as before.
  * 3. A guest that asked for a checkpoint, or stops after one, waits until the image is durable.
  */
-import { createHash } from 'node:crypto';
 import { fstatSync } from 'node:fs';
 import { ERRNO } from '../abi/errno.ts';
 import { GuestMemory } from '../abi/guest-memory.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { CapturedResources, Grants, GuestResources, StdinSource } from '../handle/grants.ts';
+import type { CapturedResources, GuestResources } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
-import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import { blankRegions } from '../image/blank-regions.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
-import { createKvProvider, KV_IMPORTS } from '../kv/kv-provider.ts';
-import { poolCalls } from '../pool/pool-calls.ts';
-import { createPoolProvider, POOL_IMPORTS } from '../pool/pool-provider.ts';
-import type { Clock } from '../resource/clock.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
-import type { Provider } from '../resource/provider.ts';
-import type { RandomSource } from '../resource/random.ts';
 import type { Secret } from '../resource/secrets.ts';
-import { GuestExit, type WasiEnvironment } from '../wasi/environment.ts';
+import type { WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
-import { WasmerLayer } from '../wasi/wasmer-layer.ts';
-import { engine } from '../wasm/engine.ts';
-import type { ModuleImport } from '../wasm/section-import.ts';
+import type { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import { CaptureRoom } from './capture-room.ts';
-import { createDescriptorStdin, type DescriptorStdin } from './descriptor-stdin.ts';
-import { loadForeignProviders } from './foreign-providers.ts';
 import { FuelMeter } from './fuel-meter.ts';
+import { digestOf, endingOf } from './guest-ending.ts';
+import { type GuestStdin, giveGrants } from './guest-grants.ts';
 import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
+import type { GuestWorld } from './guest-world.ts';
 import { HostCalls, type HostFunction } from './host-calls.ts';
 import { checkImports, importFinder } from './import-finder.ts';
 import { type LoadedModule, loadModule } from './loaded-module.ts';
 import { LookAhead } from './look-ahead.ts';
-import { createOutputSink } from './output-sink.ts';
-import type {
-  CellMessage,
-  Ending,
-  GuestStream,
-  ImageMessage,
-  SealedMessage,
-  StartedMessage,
-  StartMessage,
-} from './protocol.ts';
-import type { Introduction } from './remote-twins.ts';
+import type { Ending, ImageMessage, StartedMessage, StartMessage } from './protocol.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
 import { secretCalls } from './secret-calls.ts';
-import { nowUs, type SharedControl, WORD } from './shared-control.ts';
-import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
+import { nowUs, WORD } from './shared-control.ts';
 import type { TwinSource } from './twin-orders.ts';
-
-/** What the guest thread is given to work with. */
-export interface GuestWorld {
-  readonly shared: SharedControl;
-  readonly clock: Clock;
-  readonly random: RandomSource;
-  /** Milliseconds on a clock that does not go back. */
-  readonly nowMs: () => number;
-  /** Sends to the host; the attachments are given away. */
-  readonly report: (message: CellMessage, attachments?: readonly Uint8Array<ArrayBuffer>[]) => void;
-  /** Tells the main thread that input is wanted. */
-  readonly wishStdin: () => void;
-  /** Null: input comes through the main thread, and there are no sockets. */
-  readonly native: NativeDescriptors | null;
-  /** What became of an image. */
-  readonly sealed: (image: number) => Promise<SealedMessage>;
-  /** A buffer for the next capture's pages, when one came back. */
-  readonly spareBuffer: () => ArrayBuffer | undefined;
-  /** Asks for one of that size; it comes while the guest runs. When absent, none comes. */
-  readonly wishBuffer?: (bytes: number) => void;
-  /** Another thread that makes twins; when absent, this one does. */
-  readonly twins?: (introduction: Introduction) => TwinSource;
-}
 
 const NS_A_MS = 1e6;
 const NS_A_US = 1e3;
@@ -182,7 +139,7 @@ class Guest {
       memoryPagesMax: start.limits.memoryPages,
       tableEntriesMax: start.limits.tableEntries,
       onPoll: () => this.#gate.atPoll(),
-      ...(world.twins === undefined ? {} : { twins: world.twins(loaded) }),
+      twins: parts.twins,
     });
     this.#room = new CaptureRoom({
       memories: () => this.#instance.memories(),
@@ -219,16 +176,15 @@ class Guest {
     start: StartMessage,
     attachments: readonly Uint8Array[],
   ): Promise<Guest> {
-    const loaded = loadModule(start, attachments, world.report);
+    const loaded = await loadModule(start, attachments, world.report);
     const head = start.restore === null ? null : decodeImageHead(start.restore);
     const pages = head === null ? NO_PAGES : attachments[attachments.length - 1]!;
-    const stdin = openStdin(world, start);
-    const layer = start.wasi === 'wasmer' ? wasmerLayer(world, start) : null;
-    const foreign = await loadForeignProviders(start.providers, world.shared);
-    const grants = grantsOf(world, start, stdin, loaded.module.imports, layer, foreign);
+    const layer = start.wasi === 'wasmer' ? await wasmerLayer(world, start) : null;
+    const { grants, stdin } = await giveGrants(world, start, loaded.module.imports, layer);
+    const twins = world.twins?.(loaded) ?? (await localTwins(loaded));
     const resources = head === null ? createGuestResources(grants) : emptyGuestResources(grants);
     try {
-      const guest = new Guest({ world, start, loaded, resources, stdin, layer, head });
+      const guest = new Guest({ world, start, loaded, resources, stdin, layer, twins, head });
       await guest.#enter(head, pages);
       return guest;
     } catch (error) {
@@ -451,6 +407,7 @@ interface GuestParts {
   readonly resources: GuestResources;
   readonly stdin: GuestStdin;
   readonly layer: WasmerLayer | null;
+  readonly twins: TwinSource;
   readonly head: ImageHead | null;
 }
 
@@ -467,81 +424,22 @@ const ANSWER_RESTARTED = 1;
 const NO_PAGES = new Uint8Array(0);
 const NO_MEMORY = { buffer: new ArrayBuffer(0) };
 
-function wasmerLayer({ clock }: GuestWorld, { args, env, limits }: StartMessage): WasmerLayer {
+/** The package is large, and few guests run on it. */
+async function wasmerLayer(
+  { clock }: GuestWorld,
+  { args, env, limits }: StartMessage,
+): Promise<WasmerLayer> {
+  const { WasmerLayer } = await import('../wasi/wasmer-layer.ts');
   const { memoryPages: memoryPagesMax } = limits;
   return new WasmerLayer({ args, env, realtimeNs: () => clock.realtimeNs(), memoryPagesMax });
 }
 
-type GuestStdin = SharedStdin | DescriptorStdin;
-
-/** Read by this thread where it can wait for a descriptor; else brought by the main thread. */
-function openStdin(
-  { native, shared, wishStdin }: GuestWorld,
-  { streams }: StartMessage,
-): GuestStdin {
-  if (native === null) return createSharedStdin(shared, wishStdin);
-  return createDescriptorStdin(streams.stdin, native);
-}
-
-function grantsOf(
-  world: GuestWorld,
-  start: StartMessage,
-  stdin: StdinSource,
-  imports: readonly ModuleImport[],
-  layer: WasmerLayer | null,
-  foreign: readonly Provider[],
-): Grants {
-  const { logFd, streams } = start;
-  // By the module alone, so that a restore has the same providers as the run before.
-  const usesKv = imports.some(({ module }) => module === KV_IMPORTS);
-  const usesPools = imports.some(({ module }) => module === POOL_IMPORTS);
-  const sink = (stream: 1 | 2, to: GuestStream | null): Grants['stdout'] =>
-    createOutputSink({
-      stream,
-      logFd,
-      hostFd: to?.fd ?? null,
-      isOwn: to?.isOwn ?? false,
-      native: world.native,
-      nowNs: () => world.clock.realtimeNs(),
-    });
-  return {
-    // The other layer has its files in memory.
-    listeners: start.listeners,
-    preopens: layer === null ? start.preopens : [],
-    ...(start.keeping === null ? {} : { keeping: start.keeping }),
-    stdin,
-    stdout: sink(1, streams.stdout),
-    stderr: sink(2, streams.stderr),
-    clock: world.clock,
-    random: world.random,
-    secrets: start.secrets,
-    providers: [
-      ...(usesPools
-        ? [createPoolProvider({ grants: start.pools, random: world.random, calls: poolCalls() })]
-        : []),
-      ...(usesKv ? [createKvProvider(start.kv)] : []),
-      ...(layer === null ? [] : [layer.provider]),
-      ...foreign,
-    ],
-  };
+async function localTwins({ module, plan, bodyStart }: LoadedModule): Promise<TwinSource> {
+  const { LocalTwins } = await import('./twin-workshop.ts');
+  return new LocalTwins({ module, plan, bodyStart, compiles: false });
 }
 
 /** `NAME=value`; the value need not be text. */
 function secretVariable({ name, value }: Secret): Uint8Array {
   return Buffer.concat([Buffer.from(`${name}=`), value]);
-}
-
-function digestOf(memories: readonly Uint8Array[]): string {
-  const hash = createHash('sha256');
-  for (const memory of memories) hash.update(memory);
-  return hash.digest('hex');
-}
-
-/** How a guest ended whose run threw. What is not the guest's doing is thrown on. */
-function endingOf(error: unknown): Ending {
-  if (error instanceof GuestExit) return { kind: 'exit', code: error.code };
-  if (error instanceof LimitReached) return { kind: 'limit', limit: error.limit };
-  if (error instanceof engine.RuntimeError) return { kind: 'trap', message: error.message };
-  if (error instanceof RangeError) return { kind: 'trap', message: 'call stack exhausted' };
-  throw error;
 }

@@ -3,7 +3,6 @@
  */
 import { createHash } from 'node:crypto';
 import { HostError } from '../fault/host-error.ts';
-import { instrument } from '../instrument/instrument.ts';
 import { type EngineModule, engine } from '../wasm/engine.ts';
 import { readModule, type WasmModule } from '../wasm/module.ts';
 import { readCodeSection } from '../wasm/section-code.ts';
@@ -24,11 +23,11 @@ export interface LoadedModule {
  * Loads the module that came with `start`; what had to be made for it is reported, so that the host can
  * keep it for the next run.
  */
-export function loadModule(
+export async function loadModule(
   start: StartMessage,
   attachments: readonly Uint8Array[],
   report: (message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]) => void,
-): LoadedModule {
+): Promise<LoadedModule> {
   const bytes = attachments[0]!;
   const module = readModule(bytes);
   if (start.cached) {
@@ -36,6 +35,7 @@ export function loadModule(
     const compiled = compile(instrumented!);
     return { module, plan: plan!, compiled, bodyStart: bodyStarts(instrumented!) };
   }
+  const { instrument } = await import('../instrument/instrument.ts');
   const made = instrument(bytes);
   checkInstrumented(made.bytes, start.instrumented);
   const compiled = compile(made.bytes);

@@ -19,7 +19,6 @@ import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
 import { openTurn, strayFailure, watchTurns } from './provider-turns.ts';
-import { serveTwins } from './remote-twins.ts';
 import {
   createSharedControl,
   nowUs,
@@ -29,6 +28,7 @@ import {
 } from './shared-control.ts';
 import { createStdinFeeder } from './stdin-feeder.ts';
 import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import { serveTwins } from './twin-service.ts';
 import { monotonicMs, monotonicNs } from './wall-clock.ts';
 import { workerLimits } from './worker-limits.ts';
 
@@ -95,7 +95,8 @@ function startThread(
   const view = viewSharedControl(shared);
   const feeder = createStdinFeeder(STDIN_FD, view);
   const twins = new MessageChannel();
-  serveTwins(twins.port1, view, module);
+  const twinService = serveTwins(twins.port1, view, module);
+  if (start.restore !== null) twinService.prepare();
   const workerData: ThreadStart = {
     shared,
     start,

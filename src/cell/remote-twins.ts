@@ -1,14 +1,12 @@
 /**
- * Twins made in another thread: the guest's end of the port, and the workshop's.
+ * Twins made in another thread: the guest's end of the port; the other one is `twin-service.ts`.
  *
  * The guest's thread may be in the midst of the guest, so it takes batches out of the port by hand, and
  * waits on a shared word that the other end counts up behind each batch.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { readModule } from '../wasm/module.ts';
-import { type SharedControl, WORD, wakeGuest } from './shared-control.ts';
+import { type SharedControl, WORD } from './shared-control.ts';
 import type { TwinBatch, TwinOrder, TwinSource } from './twin-orders.ts';
-import { TwinWorkshop } from './twin-workshop.ts';
 
 /** What the workshop needs to know of the guest besides its module. Comes with the first order. */
 export interface Introduction {
@@ -17,7 +15,8 @@ export interface Introduction {
   readonly bodyStart: Uint32Array;
 }
 
-interface OrderMessage {
+/** What goes through the port. */
+export interface OrderMessage {
   readonly order: TwinOrder;
   readonly introduction: Introduction | null;
 }
@@ -52,20 +51,4 @@ export class RemoteTwins implements TwinSource {
       Atomics.wait(this.#words, WORD.twins, seen);
     }
   }
-}
-
-/** Answers the orders that come in at `port` for a guest whose own module is `bytes`. */
-export function serveTwins(port: MessagePort, shared: SharedControl, bytes: Uint8Array): void {
-  const { words } = shared;
-  let workshop: TwinWorkshop | null = null;
-  port.on('message', ({ order, introduction }: OrderMessage) => {
-    if (introduction !== null) {
-      workshop = new TwinWorkshop({ ...introduction, module: readModule(bytes), compiles: true });
-    }
-    port.postMessage(workshop!.make(order));
-    Atomics.add(words, WORD.twins, 1);
-    Atomics.notify(words, WORD.twins);
-    wakeGuest(shared);
-  });
-  port.unref();
 }

@@ -17,8 +17,9 @@ import {
   engine,
   type WasmFunction,
 } from '../wasm/engine.ts';
-import type { WasmModule } from '../wasm/module.ts';
+import { readModule, type WasmModule } from '../wasm/module.ts';
 import { V128 } from '../wasm/value-type.ts';
+import type { Introduction } from './remote-twins.ts';
 import {
   batchName,
   type CompiledTwins,
@@ -131,6 +132,15 @@ export class TwinWorkshop {
       }
     }
   }
+}
+
+/** A workshop for the guest whose module is `bytes`, in another thread than the guest's. */
+export function openWorkshop({
+  bytes,
+  plan,
+  bodyStart,
+}: Introduction & { readonly bytes: Uint8Array }): TwinWorkshop {
+  return new TwinWorkshop({ module: readModule(bytes), plan, bodyStart, compiles: true });
 }
 
 const STOP = { stop: 'a twin was called to be compiled' };

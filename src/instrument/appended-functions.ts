@@ -12,14 +12,10 @@ import { ByteWriter } from '../wasm/byte-writer.ts';
 import { OP } from '../wasm/opcodes.ts';
 import { EMPTY_BLOCK, I32, I64 } from '../wasm/value-type.ts';
 import { callHost, GLOBALS, type Variable, writeLoads, writeSaves } from './frame-code.ts';
-import { BASE_TYPE, GLOBAL, type Layout, SLOT } from './layout.ts';
+import { BASE_TYPE, DENY_MEMORY, DENY_TABLE, GLOBAL, type Layout, SLOT } from './layout.ts';
 import type { ModuleFacts } from './module-facts.ts';
 import * as kind from './op-class.ts';
 import type { HelperSpec, ModulePlan } from './plan.ts';
-
-/** Kinds of limit, as `SLOT.deny` is told. */
-export const DENY_MEMORY = 0;
-export const DENY_TABLE = 1;
 
 /** Pages that 32-bit addresses reach. */
 const MEMORY32_PAGES_MAX = 65_536n;

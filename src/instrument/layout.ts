@@ -43,6 +43,10 @@ export const SLOT = {
 } as const;
 export const SLOTS = 8;
 
+/** Kinds of limit, as `SLOT.deny` is told. */
+export const DENY_MEMORY = 0;
+export const DENY_TABLE = 1;
+
 /** Appended types, relative to the first. */
 export const BASE_TYPE = {
   none: 0,

@@ -1,4 +1,8 @@
 /** What today's request says of databases: which files a guest may open, under which names. */
+
+/** The import module under which a guest finds databases. */
+export const KV_IMPORTS = 'stasis_kv';
+
 export interface KvGrant {
   /** What the guest opens it by. */
   readonly name: string;

@@ -16,11 +16,9 @@
 import { defineProvider, type GuestAccess, type Provider } from '../resource/provider.ts';
 import { ForeignFile, KvDatabase } from './database.ts';
 import { kvCalls } from './kv-calls.ts';
-import type { KvGrant } from './kv-grant.ts';
+import { KV_IMPORTS, type KvGrant } from './kv-grant.ts';
 import { type KvState, kvStateShape } from './kv-state.ts';
 import { OpenDatabases } from './open-databases.ts';
-
-export const KV_IMPORTS = 'stasis_kv';
 
 export function createKvProvider(grants: readonly KvGrant[]): Provider {
   const open = new OpenDatabases(grants);

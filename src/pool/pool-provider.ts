@@ -11,6 +11,7 @@ import { assert } from '../fault/assert.ts';
 import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { defineProvider, type GuestAccess, type Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
+import { POOL_IMPORTS } from './import-module.ts';
 import { OpenPools } from './open-pools.ts';
 import { type PoolState, poolsShape } from './pin.ts';
 import type { PoolCalls } from './pool-calls.ts';
@@ -18,7 +19,6 @@ import type { PoolGrant } from './pool-grant.ts';
 import { poolImports } from './pool-imports.ts';
 import { sleeper, type Waits, waitingFor } from './waiting.ts';
 
-export const POOL_IMPORTS = 'stasis_pool';
 const KIND = 'pools';
 
 /** How long a checkpoint or a restore waits for other guests. Milliseconds; less than a provider has. */

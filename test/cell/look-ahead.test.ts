@@ -6,13 +6,13 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, test } from 'vitest';
 import { CaptureRoom } from '../../src/cell/capture-room.ts';
 import { FuelMeter } from '../../src/cell/fuel-meter.ts';
-import { GuestInstance } from '../../src/cell/guest-instance.ts';
+import { GuestInstance, type InstanceOptions } from '../../src/cell/guest-instance.ts';
 import { LookAhead } from '../../src/cell/look-ahead.ts';
 import { RemoteTwins } from '../../src/cell/remote-twins.ts';
 import { createSharedControl, viewSharedControl } from '../../src/cell/shared-control.ts';
 import { traceStack } from '../../src/cell/stack-trace.ts';
 import type { TwinBatch, TwinOrder, TwinSource } from '../../src/cell/twin-orders.ts';
-import { TwinWorkshop } from '../../src/cell/twin-workshop.ts';
+import { LocalTwins, TwinWorkshop } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
 import { readFacts } from '../../src/instrument/module-facts.ts';
 import { decodePlan, isCaptured } from '../../src/instrument/plan.ts';
@@ -107,20 +107,15 @@ interface Ended {
   readonly ready: number;
 }
 
-/** Runs a guest; with `source`, stops it again and again where it is ready for that. */
-function run(
+/** An instance of `bytes` whose calls are answered by `host`; twins are made in this thread unless said. */
+function instanceOf(
   bytes: Uint8Array,
-  args: readonly string[],
-  source: (TwinSource & { orders: number }) | null,
-): Ended {
+  host: HostState,
+  options: Pick<InstanceOptions, 'onPoll' | 'meter'> & { readonly twins: TwinSource | null },
+): GuestInstance {
   const module = readModule(bytes);
   const { bytes: instrumented, plan } = instrument(bytes);
-  const host: HostState = { args: ['guest', ...args], output: [], calls: 0 };
-  let polls = 0;
-  let time = 0;
-  let stopped = 0;
-  let ready = 0;
-  const meter = new FuelMeter({ used: 0n, limit: null, now: () => time++ });
+  const { bodyStart } = readModule(instrumented);
   const guest: GuestInstance = new GuestInstance({
     module,
     plan,
@@ -130,15 +125,34 @@ function run(
       if (type.kind !== 'func') throw new Error('not a function');
       const call = hostFunction(entry, type);
       return (...values: unknown[]): unknown => {
-        const view = (): DataView => new DataView(guest.wasiMemory()!.buffer);
-        const result = call(host, view, values);
+        const result = call(host, () => new DataView(guest.wasiMemory()!.buffer), values);
         host.calls++;
         return result;
       };
     }),
-    meter,
+    meter: options.meter,
     memoryPagesMax: 4096,
     tableEntriesMax: 100_000,
+    onPoll: options.onPoll,
+    twins: options.twins ?? new LocalTwins({ module, plan, bodyStart, compiles: false }),
+  });
+  return guest;
+}
+
+/** Runs a guest; with `source`, stops it again and again where it is ready for that. */
+function run(
+  bytes: Uint8Array,
+  args: readonly string[],
+  source: (TwinSource & { orders: number }) | null,
+): Ended {
+  const host: HostState = { args: ['guest', ...args], output: [], calls: 0 };
+  let polls = 0;
+  let time = 0;
+  let stopped = 0;
+  let ready = 0;
+  const meter = new FuelMeter({ used: 0n, limit: null, now: () => time++ });
+  const guest = instanceOf(bytes, host, {
+    meter,
     onPoll: () => {
       polls++;
       if (polls === 1 && stopped === 0) ahead.prepare();
@@ -147,7 +161,7 @@ function run(
       ahead.captured();
       return true;
     },
-    ...(source === null ? {} : { twins: source }),
+    twins: source,
   });
   const room = new CaptureRoom({ memories: () => [], spare: () => undefined, order: undefined });
   // A clock that stands still: a guest is stopped when all is ready, and never because it took too long.
@@ -197,20 +211,8 @@ test('a stack trace names places that are on the stack', () => {
   let traced: string[] = [];
   let named = 0;
   let frames = 0;
-  const guest: GuestInstance = new GuestInstance({
-    module,
-    plan,
-    compiled: new engine.Module(instrumented),
-    imports: module.imports.map((entry) => {
-      const type = module.types[entry.kind === 'func' ? entry.typeIndex : -1]!;
-      if (type.kind !== 'func') throw new Error('not a function');
-      const call = hostFunction(entry, type);
-      return (...values: unknown[]): unknown =>
-        call(host, () => new DataView(guest.wasiMemory()!.buffer), values);
-    }),
+  const guest = instanceOf(bytes, host, {
     meter: new FuelMeter({ used: 0n, limit: null, now: () => 0 }),
-    memoryPagesMax: 4096,
-    tableEntriesMax: 100_000,
     onPoll: () => {
       if (polls++ > 0) return false;
       const calls = traceStack().filter(({ batch }) => batch === 0);
@@ -220,6 +222,7 @@ test('a stack trace names places that are on the stack', () => {
         .found.flatMap(({ place }) => (place === null ? [] : [`${place.func}:${place.site}`]));
       return true;
     },
+    twins: null,
   });
   const [entry] = guest.entries('_start', false);
   expect(guest.run(entry!).kind).toBe('unwound');

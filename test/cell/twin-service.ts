@@ -1,7 +1,7 @@
 /** A thread that makes twins, as a cell's main thread does. */
 import { type MessagePort, workerData } from 'node:worker_threads';
-import { serveTwins } from '../../src/cell/remote-twins.ts';
 import { viewSharedControl } from '../../src/cell/shared-control.ts';
+import { serveTwins } from '../../src/cell/twin-service.ts';
 
 const { port, shared, module } = workerData as {
   readonly port: MessagePort;

@@ -2,7 +2,8 @@
  * Runs a guest in this process, on this thread, with the code of a cell but without its process: for what
  * must be looked at while the guest stands still.
  */
-import { type GuestWorld, runGuest } from '../../src/cell/guest-run.ts';
+import { runGuest } from '../../src/cell/guest-run.ts';
+import type { GuestWorld } from '../../src/cell/guest-world.ts';
 import type { CellMessage, EndedMessage, StartMessage } from '../../src/cell/protocol.ts';
 import { fillFresh } from '../../src/cell/randomness.ts';
 import { createSharedControl, viewSharedControl, WORD } from '../../src/cell/shared-control.ts';

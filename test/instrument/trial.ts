@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { FuelMeter } from '../../src/cell/fuel-meter.ts';
 import { GuestInstance, LimitReached, type Outcome } from '../../src/cell/guest-instance.ts';
+import { LocalTwins } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
 import { type EngineModule, engine, type WasmFunction } from '../../src/wasm/engine.ts';
 import { readModule, type WasmModule } from '../../src/wasm/module.ts';
@@ -118,6 +119,12 @@ export function makeStage(
     memoryPagesMax: options.memoryPagesMax ?? 65_536,
     tableEntriesMax: options.tableEntriesMax ?? 1_000_000,
     onPoll: () => meter.takeStop() !== null,
+    twins: new LocalTwins({
+      module,
+      plan: subject.plan,
+      bodyStart: new Uint32Array(0),
+      compiles: false,
+    }),
   });
   const stage: Stage = { guest, meter, imports, pending: null, stopCall: -1, completing: false };
   return stage;

@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { randomFillSync } from 'node:crypto';
 import { GuestMemory } from '../../src/abi/guest-memory.ts';
+import { POOL_IMPORTS } from '../../src/pool/import-module.ts';
 import { type PoolCalls, poolCalls } from '../../src/pool/pool-calls.ts';
 import type { PoolGrant } from '../../src/pool/pool-grant.ts';
-import { createPoolProvider, POOL_IMPORTS } from '../../src/pool/pool-provider.ts';
+import { createPoolProvider } from '../../src/pool/pool-provider.ts';
 import type { Clock } from '../../src/resource/clock.ts';
 import { INTERRUPTED } from '../../src/resource/pause.ts';
 import type { Provider, ProviderState, Reason } from '../../src/resource/provider.ts';
