@@ -1,6 +1,7 @@
 // Writes dist/: each program of the product as few files, so that starting one reads few.
 //
 //   command   cli/main.js, cli/detached-host.js    the command line, and the host of a detached job
+//   launcher  host/launcher-thread.js              the thread that starts a cell
 //   cell      cell/main.js                         the main thread of a guest's process
 //   guest     cell/worker.js, provider.js          the guest's thread, and what providers are made with
 //   public    index.js                             what another program may import
@@ -18,6 +19,7 @@ import { rolldown } from 'rolldown';
 
 const PROGRAMS = {
   command: ['cli/main', 'cli/detached-host'],
+  launcher: ['host/launcher-thread'],
   cell: ['cell/main'],
   guest: ['cell/worker', 'provider'],
   public: ['index'],

@@ -20,6 +20,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   cell: 4,
   wasi: 3,
   component: 3,
+  confine: 2,
   handle: 2,
   kv: 2,
   pool: 2,

@@ -1,13 +1,14 @@
 /**
  * The main thread of a cell: the process that one guest runs in.
  *
- * It reads `start` from descriptor 3, starts the guest thread, and from then on carries messages
- * between the two. The guest thread may be busy for ever, so everything here stays asynchronous.
+ * It reads `confine` and then `start` from descriptor 3, starts the guest thread, and from then on carries
+ * messages between the two. The guest thread may be busy for ever, so everything here stays asynchronous.
  *
  * Invariants:
  * 1. A cell outlives neither its host nor its control stream: when the stream ends, the cell kills itself.
  * 2. Signals from a terminal are the host's to answer; the cell ignores them.
  * 3. After `ended` or `failed` nothing else is sent.
+ * 4. No byte of a guest's is looked at before the cell is confined.
  */
 import { Socket } from 'node:net';
 import { basename } from 'node:path';
@@ -15,6 +16,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
+import { confineSelf } from './confine-self.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
@@ -51,6 +53,7 @@ interface GuestThread {
 }
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
+let confined = false;
 let thread: GuestThread | null = null;
 let over = false;
 
@@ -181,6 +184,13 @@ function receive(
   module: Uint8Array<SharedArrayBuffer> | null,
   attachments: readonly Uint8Array<ArrayBuffer>[],
 ): void {
+  if (message.type === 'confine') {
+    if (confined) throw new HostError('ERR_PROTOCOL', 'The cell was confined twice.');
+    confined = true;
+    send({ type: 'confined', held: message.wanted ? confineSelf() : [] }, []);
+    return;
+  }
+  if (!confined) throw new HostError('ERR_PROTOCOL', 'The cell was not confined yet.');
   if (message.type === 'start') {
     if (thread !== null) throw new HostError('ERR_PROTOCOL', 'The cell was started twice.');
     thread = startThread(

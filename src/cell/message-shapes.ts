@@ -22,6 +22,7 @@ import {
   u64,
   variantOf,
 } from '../cbor/shape.ts';
+import { CONFINEMENTS } from '../confine/confinement.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import { PROVIDERS_MAX } from '../resource/registry.ts';
@@ -70,6 +71,7 @@ const options: Shape<{ readonly [key: string]: string }> = (value) =>
   Object.fromEntries(recordOf(text())(value));
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
+  confine: mapOf({ type: oneOf('confine'), wanted: boolean }),
   start: mapOf({
     type: oneOf('start'),
     cached: boolean,
@@ -109,6 +111,7 @@ const facts: Shape<{ readonly [key: string]: CborValue }> = (value) =>
   Object.fromEntries(recordOf(anyValue)(value));
 
 const cellMessage: Shape<CellMessage> = variantOf('type', {
+  confined: mapOf({ type: oneOf('confined'), held: arrayOf(oneOf(...CONFINEMENTS)) }),
   instrumented: mapOf({ type: oneOf('instrumented') }),
   started: mapOf({
     type: oneOf('started'),

@@ -12,15 +12,31 @@
  *
  * Invariants:
  * 1. The cell is not trusted: the host checks each message against its shape, and a wrong one ends the cell.
- * 2. The host's `start` is the first message and comes once.
+ * 2. The host's first message is `confine`, once; `start` comes once, after the cell's answer to it: nothing
+ *    of a guest's gets into a cell that is not held yet.
  */
 import type { CborValue } from '../cbor/cbor.ts';
+import type { Confinement } from '../confine/confinement.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
 import type { ListenerGrant } from '../handle/grants.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { Secret } from '../resource/secrets.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
+
+/** Host → cell, first of all. */
+export interface ConfineMessage {
+  readonly type: 'confine';
+  /** Whether the cell is to give up what it doesn't need; not when it is to be debugged. */
+  readonly wanted: boolean;
+}
+
+/** Cell → host: the answer to `confine`. */
+export interface ConfinedMessage {
+  readonly type: 'confined';
+  /** What is on now by the cell's own doing. */
+  readonly held: readonly Confinement[];
+}
 
 /**
  * Host → cell, once. Attachments: the guest's module; with `cached`, the instrumented module and its plan;
@@ -135,7 +151,7 @@ export interface SealedMessage {
   readonly failure: string | null;
 }
 
-export type HostMessage = StartMessage | CheckpointMessage | SealedMessage;
+export type HostMessage = ConfineMessage | StartMessage | CheckpointMessage | SealedMessage;
 
 /** Cell → host, after a module was instrumented in the cell. Attachments: instrumented bytes, plan bytes. */
 export interface InstrumentedMessage {
@@ -200,12 +216,16 @@ export interface FailedMessage {
 }
 
 export type CellMessage =
+  | ConfinedMessage
   | InstrumentedMessage
   | StartedMessage
   | ImageMessage
   | RefusedMessage
   | EndedMessage
   | FailedMessage;
+
+/** What a cell says once its guest is there. */
+export type GuestMessage = Exclude<CellMessage, ConfinedMessage>;
 
 /** How a guest ended. `checkpointed`: it was told to stop after a checkpoint and did. */
 export type Ending =

@@ -47,6 +47,7 @@ export type RestoreChanges = Partial<
     | 'memoryPages'
     | 'tableEntries'
     | 'carryBytesMax'
+    | 'confine'
     | 'timeoutMs'
     | 'checkpointEveryMs'
     | 'keepLog'

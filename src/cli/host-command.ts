@@ -3,6 +3,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
+import type { ConfineMode } from '../confine/confinement.ts';
 import { startDetached } from '../host/detach.ts';
 import { OWN_STDIO } from '../host/guest-streams.ts';
 import type { RunEnding } from '../host/run-ending.ts';
@@ -23,7 +24,8 @@ export async function hostInForeground(
   const style = { json, debug: false, stream: err };
   const job = await hostJob(order, {
     stdio: OWN_STDIO,
-    onStarted: ({ receipt, listening }) => {
+    onStarted: ({ receipt, listening, confine }) => {
+      warnUnconfined(context, confine);
       tellListening(context, listening);
       // The full receipt comes with --dry-run; here one line, and only where a person looks.
       if (receipt !== null && err.isTTY && !json) err.write(`${describeReceipt(receipt)[0]}\n`);
@@ -59,7 +61,13 @@ export async function hostInBackground(
     return;
   }
   context.out.write(`${started.job}\n`);
+  warnUnconfined(context, started.confine);
   tellListening(context, started.listening);
+}
+
+function warnUnconfined({ err }: CommandContext, confine: ConfineMode): void {
+  if (confine !== 'off') return;
+  err.write("stasis: the kernel does not confine the guest's process (--confine off)\n");
 }
 
 /** A line on stderr each, as the port may be one that nobody chose. */

@@ -18,6 +18,7 @@ import {
   type RestoreSelector,
 } from '../checkpoint/restore.ts';
 import { createSealer } from '../checkpoint/seal-image.ts';
+import type { ConfineMode, Confinement } from '../confine/confinement.ts';
 import type { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { cellProgram } from '../host/cell-command.ts';
@@ -88,6 +89,9 @@ export interface JobStarted {
   readonly job: string;
   readonly id: string;
   readonly run: number;
+  /** What the kernel holds the guest's process by. */
+  readonly held: readonly Confinement[];
+  readonly confine: ConfineMode;
   /** Where the guest listens: `HOST:PORT`. */
   readonly listening: readonly string[];
   readonly receipt: Receipt | null;
@@ -102,6 +106,8 @@ export interface JobReport extends RunOutcome {
   readonly status: number;
   /** Checkpoints that this run made. */
   readonly checkpoints: number;
+  /** What the kernel held the guest's process by. */
+  readonly held: readonly Confinement[];
   /** Whether anything of the job is left. */
   readonly kept: boolean;
 }
@@ -174,8 +180,9 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       }),
       onStarted: () => {
         started = true;
-        const { run, listening } = hosted;
-        hooks.onStarted({ job: job.name, id: job.id, run, listening, receipt });
+        const { run, held, listening } = hosted;
+        const confine = request.confine ?? 'auto';
+        hooks.onStarted({ job: job.name, id: job.id, run, held, confine, listening, receipt });
       },
       onTrouble: hooks.onTrouble,
     });
@@ -188,7 +195,8 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       await release();
       const { name, id } = job;
       const status = endingStatus(outcome.ending);
-      return { job: name, id, run: hosted.run, status, checkpoints, kept: !drop, ...outcome };
+      const { run, held } = hosted;
+      return { job: name, id, run, status, checkpoints, held, kept: !drop, ...outcome };
     }
 
     return { kill: hosted.kill, ended: finish() };

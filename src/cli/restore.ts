@@ -29,6 +29,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     memory: asBefore,
     table: asBefore,
     carry: asBefore,
+    confine: asBefore,
   });
   command
     .summary('go on from a checkpoint')
@@ -82,7 +83,7 @@ function readChanges(
   options: RestoreOptions,
   { preopens, pools, kv, providers, providerPaths, listen }: GatheredOptions,
 ): RestoreChanges {
-  const { fuel, maxMemory, maxTable, carryMax, timeout, checkpointEvery } = options;
+  const { fuel, maxMemory, maxTable, carryMax, confine, timeout, checkpointEvery } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(pools.length === 0 ? {} : { pools }),
@@ -94,6 +95,7 @@ function readChanges(
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),
     ...(carryMax === undefined ? {} : { carryBytesMax: carryMax }),
+    ...(confine === undefined ? {} : { confine }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),
     ...(options.log ? {} : { keepLog: false }),

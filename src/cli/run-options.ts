@@ -4,6 +4,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Preopen } from '../cell/protocol.ts';
+import { CONFINE_MODES, type ConfineMode } from '../confine/confinement.ts';
 import { HostError } from '../fault/host-error.ts';
 import {
   FILE_POLICIES,
@@ -44,6 +45,7 @@ export interface SharedOptions {
   readonly maxMemory?: number;
   readonly maxTable?: number;
   readonly carryMax?: number;
+  readonly confine?: ConfineMode;
   readonly rm?: boolean;
   readonly json?: boolean;
   readonly log: boolean;
@@ -64,7 +66,12 @@ export interface GatheredOptions {
 
 export function addSharedOptions(
   command: Command,
-  defaults: { readonly memory: string; readonly table: string; readonly carry: string },
+  defaults: {
+    readonly memory: string;
+    readonly table: string;
+    readonly carry: string;
+    readonly confine: string;
+  },
 ): GatheredOptions {
   const preopens: Preopen[] = [];
   const pools: PoolGrant[] = [];
@@ -147,6 +154,12 @@ export function addSharedOptions(
       '--max-table <entries>',
       `table entries that the guest may have (default: ${defaults.table})`,
       named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
+    )
+    .addOption(
+      new Option(
+        '--confine <mode>',
+        `how the kernel holds the guest's process: auto takes what the system has, require refuses to run without all of it, off is for debugging (default: ${defaults.confine})`,
+      ).choices(CONFINE_MODES),
     )
     .option(
       '--carry-max <size>',

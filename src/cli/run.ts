@@ -29,6 +29,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     memory: '1GiB',
     table: '1000000',
     carry: '64MiB',
+    confine: 'auto',
   });
   const env: string[] = [];
   command
@@ -82,6 +83,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         memoryPages: options.maxMemory ?? MEMORY_PAGES_DEFAULT,
         tableEntries: options.maxTable ?? TABLE_ENTRIES_DEFAULT,
         carryBytesMax: options.carryMax ?? CARRY_BYTES_DEFAULT,
+        confine: options.confine ?? 'auto',
         timeoutMs: options.timeout ?? null,
         checkpointEveryMs: options.checkpointEvery ?? null,
         invoke: options.invoke ?? null,

@@ -11,11 +11,12 @@
  * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
  * (`handle/native-calls.ts`).
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ENGINE_FLAGS } from '../cell/engine-flags.ts';
 import type { Preopen } from '../cell/protocol.ts';
+import type { PathRule } from '../confine/landlock.ts';
 import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
@@ -66,40 +67,58 @@ function packagePlaces(from: string, name: string): string[] {
   }
 }
 
+/** What a cell may use of the file system beside its own code. */
+export interface CellGrants {
+  readonly preopens: readonly Preopen[];
+  /** The job's own directory for what it keeps of files; null for none. */
+  readonly keepingDirectory: string | null;
+  readonly pools: readonly PoolGrant[];
+  /** Databases' files: SQLite makes others beside them. */
+  readonly databases: readonly CellPath[];
+  /** What providers need besides. */
+  readonly paths: readonly CellPath[];
+}
+
+export const NO_GRANTS: CellGrants = {
+  preopens: [],
+  keepingDirectory: null,
+  pools: [],
+  databases: [],
+  paths: [],
+};
+
+/** Directories for guests' files. A guest changes a private view in the job's own directory. */
+function directoriesOf({ preopens, keepingDirectory }: CellGrants): CellPath[] {
+  return [
+    ...preopens.map(({ hostPath, readOnly, policy }) => ({
+      hostPath,
+      readOnly: readOnly || policy === 'private',
+    })),
+    ...(keepingDirectory === null ? [] : [{ hostPath: keepingDirectory, readOnly: false }]),
+  ];
+}
+
 /**
  * Arguments of the node program.
  *
  * `/proc/self/fd` is how directories are walked from an open one: the permission model judges the
  * path as it is written, so that name needs a grant of its own.
  */
-export function cellArguments(
-  program: CellProgram,
-  preopens: readonly Preopen[],
-  keepingDirectory: string | null = null,
-  pools: readonly PoolGrant[] = [],
-  paths: readonly CellPath[] = [],
-): string[] {
-  const read = [...program.codeDirectories];
-  const write: string[] = [];
-  for (const { hostPath, readOnly, policy } of preopens) {
-    read.push(hostPath);
-    // A guest changes a private view in the job's own directory.
-    if (!readOnly && policy !== 'private') write.push(hostPath);
-  }
-  if (keepingDirectory !== null) {
-    read.push(keepingDirectory);
-    write.push(keepingDirectory);
-  }
+export function cellArguments(program: CellProgram, grants: CellGrants): string[] {
+  const { preopens, pools, databases, paths } = grants;
+  const directories = directoriesOf(grants);
+  const granted: CellPath[] = [
+    ...directories,
+    ...pools
+      .flatMap(({ hostPath }) => poolFilePaths(hostPath))
+      .map((hostPath) => ({ hostPath, readOnly: false })),
+    ...databases,
+    ...paths,
+  ];
+  const read = [...program.codeDirectories, ...granted.map(({ hostPath }) => hostPath)];
+  const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
-  if (write.length > 0) write.push('/proc/self/fd');
-  for (const path of pools.flatMap(({ hostPath }) => poolFilePaths(hostPath))) {
-    read.push(path);
-    write.push(path);
-  }
-  for (const { hostPath, readOnly } of paths) {
-    read.push(hostPath);
-    if (!readOnly) write.push(hostPath);
-  }
+  if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
   return [
     '--permission',
     '--allow-worker',
@@ -115,6 +134,62 @@ export function cellArguments(
     ...outermost(write).map((path) => `--allow-fs-write=${path}`),
     program.entry,
   ];
+}
+
+/** What a node program reads before and beside its own code, on Linux. */
+const READ_BY_NODE: readonly string[] = ['/etc/ld.so.cache', '/etc/ssl/openssl.cnf'];
+
+/**
+ * The same for the kernel, which judges files and not names.
+ *
+ * A file that may be written, and that has others beside it which come and go, needs its directory: see
+ * docs/confinement.md.
+ */
+export function cellRules(program: CellProgram, grants: CellGrants): PathRule[] {
+  const rules: PathRule[] = [
+    { hostPath: program.node, use: 'start' },
+    ...loadedLibraries().map((hostPath): PathRule => ({ hostPath, use: 'start' })),
+    ...READ_BY_NODE.map((hostPath): PathRule => ({ hostPath, use: 'read' })),
+    { hostPath: '/dev/null', use: 'write' },
+  ];
+  for (const hostPath of program.codeDirectories) {
+    rules.push({ hostPath, use: 'read' });
+    const description = nearestDescription(hostPath);
+    if (description !== null) rules.push({ hostPath: description, use: 'read' });
+  }
+  for (const { hostPath, readOnly } of directoriesOf(grants)) {
+    rules.push({ hostPath, use: readOnly ? 'read' : 'write' });
+  }
+  for (const { hostPath } of [...grants.pools, ...grants.databases]) {
+    rules.push({ hostPath: dirname(hostPath), use: 'beside' });
+  }
+  for (const { hostPath, readOnly } of grants.paths) {
+    rules.push({ hostPath, use: readOnly ? 'read' : 'write' });
+    if (!readOnly && !existsSync(hostPath)) {
+      rules.push({ hostPath: dirname(hostPath), use: 'beside' });
+    }
+  }
+  return rules;
+}
+
+/** Files of code that this process has loaded: a cell is the same program. */
+function loadedLibraries(): string[] {
+  try {
+    const maps = readFileSync('/proc/self/maps', 'utf8').split('\n');
+    const paths = maps.flatMap((line) => / r-xp .* (\/.*)$/.exec(line)?.[1] ?? []);
+    return [...new Set(paths)];
+  } catch {
+    return [];
+  }
+}
+
+/** The `package.json` that tells Node what the files below `directory` are. */
+function nearestDescription(directory: string): string | null {
+  for (let at = directory; ; at = dirname(at)) {
+    const path = join(at, 'package.json');
+    if (existsSync(path)) return path;
+    if (dirname(at) === at) return null;
+  }
 }
 
 /**

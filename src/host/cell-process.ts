@@ -5,17 +5,16 @@
  * 1. Nothing from the cell is passed on before its shape was checked; a wrong message ends the cell.
  * 2. `ended` settles exactly once, after the process is gone and its last message was delivered.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
 import type { CborValue } from '../cbor/cbor.ts';
 import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts';
 import { readCellMessage } from '../cell/message-shapes.ts';
-import type { CellMessage, HostMessage, Preopen } from '../cell/protocol.ts';
+import type { CellMessage, GuestMessage, HostMessage } from '../cell/protocol.ts';
+import { CONFINEMENTS, type ConfineMode, type Confinement } from '../confine/confinement.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { UserIds } from '../native/user-rights.ts';
-import type { PoolGrant } from '../pool/pool-grant.ts';
-import { type CellPath, type CellProgram, cellArguments } from './cell-command.ts';
+import { type CellGrants, type CellProgram, cellArguments, cellRules } from './cell-command.ts';
 import type { GuestStdio } from './guest-streams.ts';
+import { launch } from './launch.ts';
 
 /** Room for heads with very deep stacks and very large tables. */
 const CBOR_BYTES_MAX = 2 ** 29;
@@ -23,15 +22,18 @@ const CBOR_BYTES_MAX = 2 ** 29;
 const ATTACHMENTS_MAX = 4;
 const INSTRUMENTED_BYTES_MAX = 2 ** 30;
 const PAGE_BYTES = 65_536;
+/**
+ * Data that a cell may have: what Node takes by itself (about 1.1 GB counts as such, nearly all of it never
+ * touched), a module with its code, and the guest's memory with two copies of it, one on the way from an
+ * image and one into it.
+ */
+const DATA_BYTES = 3 * 2 ** 30;
+const DATA_PER_GUEST_BYTE = 3;
 
 export interface CellOptions {
   readonly program: CellProgram;
-  readonly preopens: readonly Preopen[];
-  /** The job's own directory for what it keeps of files; null for none. */
-  readonly keepingDirectory: string | null;
-  readonly pools: readonly PoolGrant[];
-  /** What providers need besides. */
-  readonly paths: readonly CellPath[];
+  readonly grants: CellGrants;
+  readonly confine: ConfineMode;
   readonly memoryPages: number;
   /** Descriptor of the run's log in this process; becomes LOG_FD in the cell. */
   readonly logFd: number | null;
@@ -42,7 +44,7 @@ export interface CellOptions {
   /** Descriptors of this process that the cell has from LOG_FD + 1 on; null: the null device. */
   readonly furtherFds: readonly (number | null)[];
   readonly onMessage: (
-    message: CellMessage,
+    message: GuestMessage,
     attachments: readonly Uint8Array<ArrayBuffer>[],
   ) => void;
 }
@@ -59,29 +61,35 @@ export interface CellEnd {
 
 export interface CellProcess {
   readonly pid: number;
+  /** What the kernel holds it by. */
+  readonly held: readonly Confinement[];
   readonly ended: Promise<CellEnd>;
   send(message: HostMessage, attachments?: readonly Uint8Array[]): void;
   /** SIGKILL; nothing that the guest does can delay it. */
   kill(): void;
 }
 
-/** Starts a cell. Throws ERR_CELL_LOST when no process can be started. */
+/**
+ * Starts a cell, and waits until it is confined. Throws ERR_CELL_LOST when no process can be started, and
+ * ERR_CANNOT_CONFINE where the system lacks what `confine` requires.
+ */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, preopens, keepingDirectory, pools, paths } = options;
-  const { logFd, stdio, identity, furtherFds } = options;
-  const words = cellArguments(program, preopens, keepingDirectory, pools, paths);
-  const child = spawn(program.node, words, {
-    env: {},
+  const { program, grants, confine, logFd, stdio, identity, furtherFds } = options;
+  const orNothing = (fd: number | null): number | 'ignore' => fd ?? 'ignore';
+  const cell = await launch({
+    node: program.node,
+    words: cellArguments(program, grants),
     stdio: [
-      ...(stdio ?? [null, null, null]).map((fd) => fd ?? ('ignore' as const)),
-      'pipe',
-      ...[logFd, ...furtherFds].map((fd) => fd ?? ('ignore' as const)),
+      ...(stdio ?? [null, null, null]).map(orNothing),
+      'control',
+      ...[logFd, ...furtherFds].map(orNothing),
     ],
-    // With a user id given, the groups of this process are not handed on either.
-    ...(identity ?? {}),
+    identity,
+    confine,
+    paths: cellRules(program, grants),
+    dataBytes: DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES,
   });
-  await spawned(child);
-  const control = child.stdio[3] as Socket;
+  const { control } = cell;
   const limits: FrameLimits = {
     cborBytesMax: CBOR_BYTES_MAX,
     attachmentsMax: ATTACHMENTS_MAX,
@@ -89,51 +97,71 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   };
   const reader = new FrameReader(limits);
   let fault: HostError | null = null;
+  const confined = Promise.withResolvers<readonly Confinement[]>();
+  let isConfined = false;
+
+  function receive(message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]): void {
+    if ((message.type === 'confined') === isConfined) {
+      throw new HostError('ERR_PROTOCOL', 'The cell spoke of its confinement at the wrong time.');
+    }
+    if (message.type === 'confined') {
+      isConfined = true;
+      confined.resolve(message.held);
+      return;
+    }
+    options.onMessage(message, attachments);
+  }
 
   control.on('data', (chunk: Uint8Array) => {
     if (fault !== null) return;
     try {
       for (const { message, attachments } of reader.push(chunk)) {
-        options.onMessage(readCellMessage(message), attachments);
+        receive(readCellMessage(message), attachments);
       }
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
       fault = error;
-      child.kill('SIGKILL');
+      cell.kill();
     }
   });
   // A cell that died leaves a broken pipe; its end is told by `close`.
   control.on('error', () => {});
-
-  const ended = new Promise<CellEnd>((resolve) => {
-    // `close` comes after the process ended and its streams were read to their end.
-    child.on('close', (status, signal) => resolve({ status, signal, fault }));
+  const closed = new Promise<void>((resolve) => {
+    control.on('close', () => resolve());
   });
 
-  return {
-    pid: child.pid as number,
-    ended,
-    send: (message, attachments = []) => {
-      if (control.destroyed) return;
-      control.cork();
-      for (const part of frameMessage(message as unknown as CborValue, attachments)) {
-        control.write(part);
-      }
-      control.uncork();
-    },
-    kill: () => {
-      child.kill('SIGKILL');
-    },
-  };
+  const ended = Promise.all([cell.exited, closed]).then(
+    ([{ status, signal }]): CellEnd => ({ status, signal, fault }),
+  );
+  function send(message: HostMessage, attachments: readonly Uint8Array[] = []): void {
+    if (control.destroyed) return;
+    control.cork();
+    for (const part of frameMessage(message as unknown as CborValue, attachments)) {
+      control.write(part);
+    }
+    control.uncork();
+  }
+
+  send({ type: 'confine', wanted: confine !== 'off' });
+  // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
+  const byItself = await Promise.race([confined.promise, ended.then(() => null)]);
+  const all = CONFINEMENTS.filter((one) => cell.held.includes(one) || byItself?.includes(one));
+  if (confine === 'require' && byItself !== null && all.length < CONFINEMENTS.length) {
+    cell.kill();
+    await ended;
+    throw cannotConfine(all);
+  }
+  return { pid: cell.pid, held: all, ended, send, kill: cell.kill };
 }
 
-function spawned(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.once('spawn', resolve);
-    child.once('error', (cause) => {
-      reject(
-        new HostError('ERR_CELL_LOST', 'No process could be started for the guest.', { cause }),
-      );
-    });
-  });
+function cannotConfine(held: readonly Confinement[]): HostError {
+  const missing = CONFINEMENTS.filter((one) => !held.includes(one));
+  return new HostError(
+    'ERR_CANNOT_CONFINE',
+    'This system can not confine a guest as --confine require asks.',
+    {
+      facts: { missing: missing.join(', ') },
+      hint: 'run it with --confine auto to take what there is, or on a kernel that has the rest: stasis doctor says what that is',
+    },
+  );
 }

@@ -33,6 +33,7 @@ import type {
   StartMessage,
   Trigger,
 } from '../cell/protocol.ts';
+import type { Confinement } from '../confine/confinement.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
@@ -125,6 +126,8 @@ export interface SealPlace {
 
 export interface HostedRun {
   readonly run: number;
+  /** What the kernel holds the cell by. */
+  readonly held: readonly Confinement[];
   /** Where the guest listens: `HOST:PORT`. */
   readonly listening: readonly string[];
   readonly ended: Promise<HostedEnd>;
@@ -139,7 +142,7 @@ export interface HostedEnd {
 
 /**
  * Starts a run. Throws ERR_JOB_EXISTS, ERR_JOB_RUNNING, ERR_NO_SUCH_DIRECTORY, ERR_DISK_FULL, ERR_IO,
- * ERR_CELL_LOST, ERR_POOL_UNUSABLE, ERR_CANNOT_LISTEN. What goes wrong inside the cell is an ending, not an error.
+ * ERR_CELL_LOST, ERR_CANNOT_CONFINE, ERR_POOL_UNUSABLE, ERR_CANNOT_LISTEN. What goes wrong inside the cell is an ending, not an error.
  */
 export async function hostRun(tools: HostTools, options: HostRunOptions): Promise<HostedRun> {
   const { places, table, now } = tools;
@@ -204,8 +207,10 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     if (options.restore !== null) await endLeftCells(table, job);
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
+    const keeping = request.wasi === 'stasis' ? keepingOf(places, job, request) : null;
     const work = cellWork(tools, options, {
       preopens: directories,
+      keeping,
       logFd,
       streams: streams.streams,
       sockets,
@@ -215,11 +220,14 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       start: work.start,
       attachments: work.attachments,
       program: programFor(tools.program, request.wasi),
-      paths: [
-        ...(request.kv ?? []),
-        ...providerDirectories(options.providers),
-        ...(request.providerPaths ?? []),
-      ],
+      confine: request.confine ?? 'auto',
+      grants: {
+        preopens: directories,
+        keepingDirectory: keeping?.directory ?? null,
+        pools: request.pools ?? [],
+        databases: request.kv ?? [],
+        paths: [...providerDirectories(options.providers), ...(request.providerPaths ?? [])],
+      },
       logFd,
       stdio: options.stdio,
       identity: servedUser(),
@@ -265,7 +273,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     return { outcome, checkpoints };
   });
   const listening = sockets.map(({ address }) => address);
-  return { run, listening, kill: guest.kill, ended: recorded };
+  return { run, held: guest.held, listening, kill: guest.kill, ended: recorded };
 }
 
 function internalFailure(cause: unknown): HostError {
@@ -292,6 +300,7 @@ function enter(
 /** What a cell has from the start. */
 interface CellHoldings {
   readonly preopens: readonly Preopen[];
+  readonly keeping: FileKeeping | null;
   readonly logFd: number | null;
   readonly streams: GuestStreams;
   readonly sockets: readonly BoundSocket[];
@@ -307,10 +316,9 @@ function socketsOf({ listen = [], wasi }: RunRequest): readonly ListenRequest[] 
 function cellWork(
   { places, instrumenter, now }: HostTools,
   options: HostRunOptions,
-  { preopens, logFd, streams, sockets }: CellHoldings,
+  { preopens, keeping, logFd, streams, sockets }: CellHoldings,
 ): { start: StartMessage; attachments: Uint8Array[]; instrumented: string | null } {
-  const { job, request, module, providers, restore } = options;
-  const { triggers, digestMemory } = options;
+  const { request, module, providers, restore, triggers, digestMemory } = options;
   const wanted = restore?.instrumented ?? null;
   const found = findInstrumented(places, { module: module.digest, instrumenter }, now);
   // One that differs is made again, and the cell says what comes out.
@@ -327,7 +335,7 @@ function cellWork(
       env: request.env,
       secrets: options.secrets,
       preopens,
-      keeping: request.wasi === 'stasis' ? keepingOf(places, job, request) : null,
+      keeping,
       pools: request.pools ?? [],
       kv: request.kv ?? [],
       providers,

@@ -3,6 +3,7 @@
  * an image grants nothing.
  */
 import type { Preopen } from '../cell/protocol.ts';
+import type { ConfineMode } from '../confine/confinement.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
@@ -43,6 +44,8 @@ export interface RunRequest {
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
   readonly wasi: WasiLayer;
+  /** Absent in requests of jobs that are older than the option: `auto`. */
+  readonly confine?: ConfineMode;
   readonly keepLog: boolean;
   /** Remove the job, its log and its checkpoints when it ends. */
   readonly removeAtEnd: boolean;

@@ -11,17 +11,18 @@
  * 4. `ended` settles once, after the process is gone and every image that arrived is sealed or refused.
  */
 import type {
-  CellMessage,
   Ending,
+  GuestMessage,
   ImageMessage,
   ProviderKind,
   StartMessage,
 } from '../cell/protocol.ts';
+import type { ConfineMode, Confinement } from '../confine/confinement.ts';
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
 import type { UserIds } from '../native/user-rights.ts';
-import type { CellPath, CellProgram } from './cell-command.ts';
+import type { CellGrants, CellProgram } from './cell-command.ts';
 import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
 import type { GuestStdio } from './guest-streams.ts';
 import type { Instrumented } from './instrument-cache.ts';
@@ -56,8 +57,9 @@ export interface SuperviseOptions {
   readonly program: CellProgram;
   readonly start: StartMessage;
   readonly attachments: readonly Uint8Array[];
-  /** What providers in the cell may read and write. */
-  readonly paths: readonly CellPath[];
+  /** What the cell may use of the file system beside its own code. */
+  readonly grants: CellGrants;
+  readonly confine: ConfineMode;
   readonly logFd: number | null;
   readonly stdio: GuestStdio | null;
   readonly identity: UserIds | null;
@@ -76,6 +78,8 @@ export interface SuperviseOptions {
 
 export interface GuestRun {
   readonly cellPid: number;
+  /** What the kernel holds the cell by. */
+  readonly held: readonly Confinement[];
   readonly ended: Promise<RunOutcome>;
   /** Captures at the next safepoint and seals. Rejects with a HostError. */
   checkpoint(stop: boolean): Promise<CheckpointDone>;
@@ -101,7 +105,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   let told: RunOutcome | null = null;
   let killedAs: RunEnding | null = null;
 
-  function receive(message: CellMessage, attachments: readonly Uint8Array[]): void {
+  function receive(message: GuestMessage, attachments: readonly Uint8Array[]): void {
     switch (message.type) {
       case 'instrumented': {
         const [bytes, plan] = attachments;
@@ -207,14 +211,11 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     cell.kill();
   }
 
-  const { preopens, keeping, pools, limits } = options.start;
   const cell: CellProcess = await startCell({
     program: options.program,
-    preopens,
-    keepingDirectory: keeping?.directory ?? null,
-    pools,
-    paths: options.paths,
-    memoryPages: limits.memoryPages,
+    grants: options.grants,
+    confine: options.confine,
+    memoryPages: options.start.limits.memoryPages,
     logFd: options.logFd,
     stdio: options.stdio,
     identity: options.identity,
@@ -240,6 +241,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
 
   return {
     cellPid: cell.pid,
+    held: cell.held,
     ended: finish(),
     checkpoint: (stop) => {
       if (started && told === null) return request(stop, false);
@@ -273,7 +275,7 @@ function safeEnding(ending: Ending): Ending {
 }
 
 /** The cell's words, with nothing in them that a terminal or a reader could be fooled by. */
-function cellFailure(message: Extract<CellMessage, { type: 'failed' }>): HostError {
+function cellFailure(message: Extract<GuestMessage, { type: 'failed' }>): HostError {
   const code = Object.hasOwn(ERROR_CODES, message.code)
     ? (message.code as ErrorCode)
     : 'ERR_PROTOCOL';

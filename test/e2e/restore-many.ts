@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { wallClockNow } from '../../src/cell/wall-clock.ts';
-import { type CellProgram, cellProgram } from '../../src/host/cell-command.ts';
+import { type CellProgram, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
 import { LOG_FD } from '../../src/host/cell-process.ts';
 import { findInstrumented } from '../../src/host/instrument-cache.ts';
 import type { RunOutcome } from '../../src/host/job-records.ts';
@@ -86,7 +86,12 @@ async function restoreOne(
     program,
     start: { ...startOf(request), cached: true, restore: opened.head, logFd: LOG_FD },
     attachments: [module.bytes, instrumented.bytes, instrumented.plan, opened.pages],
-    paths: providerDirectories(plan.providers),
+    grants: {
+      ...NO_GRANTS,
+      preopens: request.preopens,
+      paths: providerDirectories(plan.providers),
+    },
+    confine: 'auto',
     logFd,
     stdio: null,
     identity: null,

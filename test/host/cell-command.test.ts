@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { cellArguments, cellProgram, programFor } from '../../src/host/cell-command.ts';
+import { cellArguments, cellProgram, NO_GRANTS, programFor } from '../../src/host/cell-command.ts';
 import type { WasiLayer } from '../../src/wasi/layers.ts';
 import { scratchDirectory } from './scratch.ts';
 
@@ -23,10 +23,13 @@ describe('the permissions of a cell', () => {
     entry: join(here, 'confined-probe.ts'),
     codeDirectories: [here],
   };
-  const words = cellArguments(program, [
-    { hostPath: readable, guestPath: '/r', readOnly: true },
-    { hostPath: writable, guestPath: '/w', readOnly: false },
-  ]);
+  const words = cellArguments(program, {
+    ...NO_GRANTS,
+    preopens: [
+      { hostPath: readable, guestPath: '/r', readOnly: true },
+      { hostPath: writable, guestPath: '/w', readOnly: false },
+    ],
+  });
   const ran = spawnSync(process.execPath, [...words, secret, readable, writable], {
     env: {},
     encoding: 'utf8',
@@ -59,7 +62,10 @@ describe('the permissions of a cell', () => {
       ['/', readable],
       [readable, '/'],
     ] as const) {
-      const flags = cellArguments(program, [grant(first), grant(second)]).slice(0, -1);
+      const flags = cellArguments(program, {
+        ...NO_GRANTS,
+        preopens: [grant(first), grant(second)],
+      }).slice(0, -1);
       const args = [...flags, '-e', open, first, second, here];
       const { status, stderr } = spawnSync(process.execPath, args, { env: {}, encoding: 'utf8' });
       expect(stderr).toBe('');
@@ -74,7 +80,11 @@ describe('the permissions of a cell', () => {
       readOnly: false,
       policy: 'private',
     } as const;
-    const words = cellArguments(program, [own], '/job/files');
+    const words = cellArguments(program, {
+      ...NO_GRANTS,
+      preopens: [own],
+      keepingDirectory: '/job/files',
+    });
     expect(words).toContain('--allow-fs-read=/private');
     expect(words).not.toContain('--allow-fs-write=/private');
     expect(words).toContain('--allow-fs-write=/job/files');
@@ -83,12 +93,14 @@ describe('the permissions of a cell', () => {
   test('reach the package of another WASI layer only where it is asked for', () => {
     const own = cellProgram(process.execPath);
     const reaches = (layer: WasiLayer) =>
-      cellArguments(programFor(own, layer), []).some((word) => word.includes('@wasmer/wasi'));
+      cellArguments(programFor(own, layer), NO_GRANTS).some((word) =>
+        word.includes('@wasmer/wasi'),
+      );
     expect(reaches('stasis')).toBe(false);
     expect(reaches('wasmer')).toBe(true);
   });
 
   test('without a directory do not include the descriptors either', () => {
-    expect(cellArguments(program, []).join(' ')).not.toContain('/proc');
+    expect(cellArguments(program, NO_GRANTS).join(' ')).not.toContain('/proc');
   });
 });

@@ -115,7 +115,9 @@ function begin(): void {
 control.on('data', (chunk: Uint8Array) => {
   for (const { message } of reader.push(chunk)) {
     const told = readHostMessage(message);
-    if (told.type === 'start') {
+    if (told.type === 'confine') {
+      send({ type: 'confined', held: [] });
+    } else if (told.type === 'start') {
       script = told.args[0] ?? '';
       if (script !== 'never start') send({ type: 'started', providers: [] });
       begin();

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { StartMessage } from '../../src/cell/protocol.ts';
 import { HostError } from '../../src/fault/host-error.ts';
-import { type CellProgram, cellProgram } from '../../src/host/cell-command.ts';
+import { type CellProgram, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
 import { isAlive } from '../../src/host/process-identity.ts';
 import {
   type GuestRun,
@@ -61,7 +61,8 @@ async function watch(script: string, change: Partial<SuperviseOptions> = {}): Pr
     program: { ...program, codeDirectories },
     start: start(script),
     attachments: [new Uint8Array(8)],
-    paths: [],
+    grants: NO_GRANTS,
+    confine: 'auto',
     logFd: null,
     stdio: null,
     identity: null,

@@ -1,0 +1,158 @@
+/**
+ * Starts the process of a cell, held by the kernel from its first instruction on.
+ *
+ * A thread can be restricted only by itself, and for ever, and what it starts is restricted with it. So
+ * each cell is started by a thread of its own (`launcher-thread.ts`), while this one stays free. Where the
+ * system has no such means, or they are not wanted, the process is started from here.
+ *
+ * Invariants:
+ * 1. What a cell is held by is on before it runs, and is what `held` says.
+ * 2. The cell inherits no descriptor but those of `stdio`.
+ */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { ConfineMode, Confinement } from '../confine/confinement.ts';
+import { type KernelCalls, kernelCalls } from '../confine/kernel-calls.ts';
+import type { PathRule } from '../confine/landlock.ts';
+import { HostError } from '../fault/host-error.ts';
+import { reasonOf } from '../fault/reason.ts';
+import type { UserIds } from '../native/user-rights.ts';
+import type { LauncherOrder, LauncherReport, LaunchOrder } from './launcher-thread.ts';
+
+export interface Launch {
+  readonly node: string;
+  readonly words: readonly string[];
+  /** From descriptor 0 on; that of the control stream is `'control'`. */
+  readonly stdio: readonly (number | 'ignore' | 'control')[];
+  /** The user that the process is to be; null: this one. */
+  readonly identity: UserIds | null;
+  readonly confine: ConfineMode;
+  /** What the cell may use of the file system. */
+  readonly paths: readonly PathRule[];
+  /** Data that the process may have, its guest's memory included. */
+  readonly dataBytes: number;
+}
+
+export interface Exit {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface LaunchedProcess {
+  readonly pid: number;
+  readonly control: Socket;
+  readonly held: readonly Confinement[];
+  readonly exited: Promise<Exit>;
+  kill(): void;
+}
+
+const RLIMIT_DATA = 2;
+const RLIMIT_CORE = 4;
+const RLIMIT_NOFILE = 7;
+/** More than a guest's handles, a pool's files and Node's own together. */
+const DESCRIPTORS_MAX = 8192n;
+const FIRST_INHERITED = 3;
+
+/** Throws ERR_CELL_LOST when no process can be started, ERR_CANNOT_CONFINE. */
+export async function launch(order: Launch): Promise<LaunchedProcess> {
+  const kernel = order.confine === 'off' ? null : kernelCalls();
+  const pair = kernel?.streamPair() ?? null;
+  if (kernel === null || pair === null) return launchFreely(order);
+  return launchConfined(kernel, order, pair);
+}
+
+async function launchFreely({ node, words, stdio, identity }: Launch): Promise<LaunchedProcess> {
+  const child = spawn(node, words, {
+    env: {},
+    stdio: stdio.map((entry) => (entry === 'control' ? 'pipe' : entry)),
+    // With a user id given, the groups of this process are not handed on either.
+    ...(identity ?? {}),
+  } satisfies SpawnOptions);
+  await spawned(child);
+  return {
+    pid: child.pid as number,
+    control: child.stdio[stdio.indexOf('control')] as Socket,
+    held: [],
+    exited: new Promise((resolve) => {
+      child.on('exit', (status, signal) => resolve({ status, signal }));
+    }),
+    kill: () => {
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(noProcess(cause.message)));
+  });
+}
+
+function noProcess(reason: string): HostError {
+  return new HostError('ERR_CELL_LOST', 'No process could be started for the guest.', {
+    facts: { reason },
+  });
+}
+
+async function launchConfined(
+  kernel: KernelCalls,
+  { node, words, stdio, identity, paths, dataBytes }: Launch,
+  [ours, theirs]: readonly [number, number],
+): Promise<LaunchedProcess> {
+  const control = new Socket({ fd: ours, readable: true, writable: true });
+  // Node closes its own descriptors when a program starts; others that this process was given it doesn't.
+  const alone = kernel.closeOnStart(FIRST_INHERITED);
+  const launcher = startLauncher({
+    node,
+    words,
+    identity,
+    paths,
+    stdio: stdio.map((entry) => (entry === 'control' ? theirs : entry)),
+  });
+  const exited = Promise.withResolvers<Exit>();
+  const begun = Promise.withResolvers<Extract<LauncherReport, { readonly kind: 'begun' }>>();
+  launcher.on('message', (report: LauncherReport) => {
+    if (report.kind === 'begun') begun.resolve(report);
+    else if (report.kind === 'failed') begun.reject(noProcess(report.reason));
+    else exited.resolve({ status: report.status, signal: report.signal });
+  });
+  // The thread ends when its process did; a thread that breaks leaves a cell without a control stream.
+  launcher.on('error', (error) => begun.reject(noProcess(reasonOf(error))));
+  launcher.on('exit', () => exited.resolve({ status: null, signal: null }));
+  try {
+    const { pid, held } = await begun.promise;
+    const limited =
+      kernel.limit(pid, RLIMIT_DATA, BigInt(dataBytes)) &&
+      kernel.limit(pid, RLIMIT_NOFILE, DESCRIPTORS_MAX) &&
+      kernel.limit(pid, RLIMIT_CORE, 0n);
+    return {
+      pid,
+      control,
+      held: [
+        ...(alone ? ['descriptors' as const] : []),
+        ...held,
+        ...(limited ? ['limits' as const] : []),
+      ],
+      exited: exited.promise,
+      kill: () => launcher.postMessage('kill' satisfies LauncherOrder),
+    };
+  } catch (error) {
+    control.destroy();
+    throw error;
+  } finally {
+    closeSync(theirs);
+  }
+}
+
+function startLauncher(order: LaunchOrder): Worker {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new Worker(new URL(`../host/launcher-thread.${extension}`, import.meta.url), {
+    workerData: order,
+    env: {},
+    // Descriptors are numbers to it.
+    trackUnmanagedFds: false,
+  });
+}
