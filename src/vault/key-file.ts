@@ -8,6 +8,7 @@ import type { KeyObject } from 'node:crypto';
 import { basename, dirname, join, relative } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { makeDurableDirectory } from '../store/durable-directory.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { asKey, KEY_BYTES } from './sealing.ts';
 
@@ -78,7 +79,7 @@ export async function createKeyFile(
   );
   const line = `${PREFIX}${Buffer.from(random(KEY_BYTES)).toString('hex')}\n`;
   try {
-    await files.makeDirectory(directory);
+    await makeDurableDirectory(directory, files);
     try {
       await writeDurably(scratch, Buffer.from(line), files);
       await linkUnlessThere(scratch, path, files);

@@ -6,6 +6,7 @@ import type { KeyObject } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import { makeDurableDirectory } from '../store/durable-directory.ts';
 import { findEmbeddedStore, openEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { nodeFiles } from '../store/node-files.ts';
@@ -117,8 +118,7 @@ async function masterKey(
 
 async function makeDirectory(directory: string, files: FilePort): Promise<void> {
   try {
-    await files.makeDirectory(directory);
-    await files.syncDirectory(dirname(directory));
+    await makeDurableDirectory(directory, files);
   } catch (error) {
     throw ioFailure("make the vault's directory", error);
   }
