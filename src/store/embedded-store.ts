@@ -49,11 +49,17 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     await files.makeDirectory(join(directory, 'writers'));
     // SQLite would make it readable for everybody, and gives its log the same mode.
     await createEmpty(indexPath, files);
-    await files.syncDirectory(directory);
   } catch (error) {
     throw ioFailure('make the vault', error);
   }
   const index = openSqliteIndex({ path: indexPath, busyMsMax });
+  try {
+    // With the name of SQLite's log, which is there by now: SQLite syncs it as well, but goes on when it can't.
+    await files.syncDirectory(directory);
+  } catch (error) {
+    await index.close();
+    throw ioFailure('make the vault', error);
+  }
   const packs = openPackFiles({ directory, files, index, writer });
   return {
     index,

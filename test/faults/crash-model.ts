@@ -7,8 +7,8 @@
  *    loses it, or keeps its beginning; each on its own, in no order.
  * 2. A name made, moved or removed lasts from the next successful sync of its directory, in the same way;
  *    a move is kept or lost whole. Syncing a file doesn't make its name last.
- * 3. What a failed sync was to make durable may be lost for ever, whatever sync succeeds later (Linux
- *    marks the pages clean): it stays undecided until the end.
+ * 3. Content that a failed sync was to make durable may be lost for ever, whatever sync succeeds later
+ *    (Linux marks the pages clean): it stays undecided until the end. Names wait for the next sync.
  */
 import { dirname } from 'node:path';
 import type { DiskOperation, Fault } from './disk-operation.ts';
@@ -36,7 +36,7 @@ type Named = Inode | 'directory' | null;
 
 interface NameChange {
   readonly names: readonly (readonly [path: string, named: Named])[];
-  isDoubtful: boolean;
+  isDurable: boolean;
 }
 
 export class CrashModel {
@@ -65,7 +65,7 @@ export class CrashModel {
         return;
       case 'write': {
         const { content, offset, path } = operation;
-        const done = fault === null ? content.length : fault.torn ? content.length >> 1 : 1;
+        const done = fault === null ? content.length : Math.max(1, content.length >> 1);
         this.#change(path, { offset, content: Uint8Array.from(content.subarray(0, done)) });
         return;
       }
@@ -76,7 +76,7 @@ export class CrashModel {
         this.#sync(this.#file(operation.path), fault !== null);
         return;
       case 'syncDirectory':
-        this.#syncDirectory(operation.path, fault !== null);
+        if (fault === null) this.#syncDirectory(operation.path);
         return;
       case 'remove':
         if (this.#names.has(operation.path)) this.#rename([[operation.path, null]]);
@@ -98,7 +98,7 @@ export class CrashModel {
 
   /** Undecided changes: a crash now has two to this power of outcomes, torn ones not counted. */
   get undecided(): number {
-    let count = this.#nameChanges.length;
+    let count = this.#nameChanges.filter(({ isDurable }) => !isDurable).length;
     for (const { changes } of this.#inodes) {
       count += changes.filter(({ state }) => state !== 'durable').length;
     }
@@ -110,7 +110,8 @@ export class CrashModel {
     let number = 0;
     const names = new Map(this.#durableNames);
     for (const change of this.#nameChanges) {
-      if (fate(number++) >= 0.5) for (const [path, named] of change.names) names.set(path, named);
+      const isKept = change.isDurable || fate(number++) >= 0.5;
+      if (isKept) for (const [path, named] of change.names) names.set(path, named);
     }
     const contents = new Map<Inode, Uint8Array>();
     for (const inode of this.#inodes) {
@@ -160,7 +161,7 @@ export class CrashModel {
       if (named === null) this.#names.delete(path);
       else this.#names.set(path, named);
     }
-    this.#nameChanges.push({ names, isDoubtful: false });
+    this.#nameChanges.push({ names, isDurable: false });
   }
 
   #makeDirectory(path: string): void {
@@ -170,15 +171,15 @@ export class CrashModel {
     this.#rename([[path, 'directory']]);
   }
 
-  #syncDirectory(directory: string, hasFailed: boolean): void {
-    const within = ({ names }: NameChange): boolean =>
-      names.some(([path]) => dirname(path) === directory);
+  #syncDirectory(directory: string): void {
     for (const change of this.#nameChanges) {
-      if (!within(change) || change.isDoubtful) continue;
-      if (hasFailed) change.isDoubtful = true;
-      else for (const [path, named] of change.names) this.#durableNames.set(path, named);
+      if (change.names.some(([path]) => dirname(path) === directory)) change.isDurable = true;
     }
-    this.#nameChanges = this.#nameChanges.filter((change) => !within(change) || change.isDoubtful);
+    // In their order: a name that is still undecided may be one that was durable before.
+    while (this.#nameChanges[0]?.isDurable) {
+      const { names } = this.#nameChanges.shift()!;
+      for (const [path, named] of names) this.#durableNames.set(path, named);
+    }
   }
 }
 

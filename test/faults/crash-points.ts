@@ -17,6 +17,8 @@ export interface CrashEffort {
   /** Points of such a recovery. */
   readonly nestedPoints: number;
   readonly seed: number;
+  /** Only after so many operations; after each, unless told. */
+  readonly only?: ReadonlySet<number>;
 }
 
 export interface CrashReport {
@@ -37,10 +39,11 @@ export async function crashEverywhere(
   effort: CrashEffort,
   start: DiskState = new Map(),
 ): Promise<CrashReport> {
+  const { only } = effort;
   const random = seededRandom(effort.seed);
   const seen = new Set<string>();
   const report = { points: 0, covered: 0, outcomes: 0, nested: 0, undecidedMax: 0 };
-  for (const { model, done } of points(recording, start)) {
+  for (const { model, done } of points(recording, start, only)) {
     report.points++;
     report.undecidedMax = Math.max(report.undecidedMax, model.undecided);
     for (const fate of fates(random, effort.randomPerPoint)) {
@@ -64,12 +67,14 @@ export async function crashEverywhere(
 function* points(
   { steps }: Recording,
   start: DiskState,
+  only: ReadonlySet<number> | null = null,
 ): Generator<{ readonly model: CrashModel; readonly done: number }> {
   const model = new CrashModel(start);
-  yield { model, done: 0 };
+  if (only === null) yield { model, done: 0 };
   for (const [index, { operation, fault }] of steps.entries()) {
     model.apply(operation, fault);
-    if (isLasting(operation)) yield { model, done: index + 1 };
+    const isPoint = only === null ? isLasting(operation) : only.has(index + 1);
+    if (isPoint) yield { model, done: index + 1 };
   }
 }
 

@@ -20,7 +20,7 @@ export type DiskOperation =
 
 /** What happens instead. */
 export interface Fault {
-  /** The system's name of the error; null: a read or write of only one byte, which is no error. */
+  /** The system's name of the error; null: only half is read or written, which is no error. */
   readonly code: string | null;
   /** For a write: whether half of the bytes get onto the disk all the same. */
   readonly torn?: boolean;

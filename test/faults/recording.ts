@@ -38,7 +38,10 @@ export interface Recording {
 export interface Recorder extends Recording {
   /** Decides on a fault for each operation, given its number from 0. */
   decide: (step: Omit<Step, 'fault'>, number: number) => Fault | null;
+  /** What is being done, for who wants to say when a fault was met. */
+  phase: string;
   openVault(): Promise<Vault>;
+  closeVault(vault: Vault): Promise<void>;
   /** Seals under a name of its own, and notes it. */
   seal(vault: Vault, name: string, image: Image, requester?: Requester): Promise<string>;
   remove(vault: Vault, ids: readonly string[], requester?: Requester): Promise<void>;
@@ -68,14 +71,24 @@ export async function record(
     told,
     images,
     decide: () => null,
-    openVault: () => open(placesBelow(root), { files: watchedPort(watcher) }),
+    phase: '',
+    openVault: () => {
+      recorder.phase = 'opening';
+      return open(placesBelow(root), { files: watchedPort(watcher) });
+    },
+    closeVault: async (vault) => {
+      recorder.phase = 'closing';
+      await vault.close();
+    },
     seal: async (vault, name, image, requester = ALICE) => {
+      recorder.phase = 'sealing';
       images.set(name, { ...image, requester });
       const { id } = await vault.seal(sealRequest({ name, ...image, requester }));
       told.push({ at: steps.length, what: 'sealed', id, name });
       return id;
     },
     remove: async (vault, ids, requester = ALICE) => {
+      recorder.phase = 'removing';
       for (const id of ids) told.push({ at: steps.length, what: 'removing', id });
       await vault.remove(requester, ids);
       for (const id of ids) told.push({ at: steps.length, what: 'removed', id });

@@ -26,7 +26,6 @@ const DESCRIPTOR = 24;
 const FLAGS = 30;
 const SYNC_DIRECTORY = 0x08;
 const IOERR_FSYNC = 1034;
-const IOERR_DIR_FSYNC = 1290;
 const PAGE = 4096n;
 const PROT_READ_WRITE = 3;
 
@@ -95,14 +94,14 @@ function install(): void {
     pread: library.lib.registerCallback(io, (fd, into, bytes, offset) => {
       const fault = bytes === 0n ? null : meet({ kind: 'read', path: pathOf(fd) });
       if (fault?.code) return BigInt(failed(fault.code));
-      return system.pread(fd, into, fault === null ? bytes : 1n, offset);
+      return system.pread(fd, into, fault === null ? bytes : half(bytes), offset);
     }),
     pwrite: library.lib.registerCallback(io, (fd, from, bytes, offset) => {
       const content = ffi.toBuffer(from as bigint, Number(bytes), true);
       const fault = meet({ kind: 'write', path: pathOf(fd), offset: Number(offset), content });
       if (fault === null) return system.pwrite(fd, from, bytes, offset);
-      if (fault.code === null) return system.pwrite(fd, from, 1n, offset);
-      if (fault.torn) system.pwrite(fd, from, bytes / 2n, offset);
+      if (fault.code === null) return system.pwrite(fd, from, half(bytes), offset);
+      if (fault.torn) system.pwrite(fd, from, half(bytes), offset);
       return BigInt(failed(fault.code));
     }),
     ftruncate: library.lib.registerCallback(
@@ -131,7 +130,8 @@ function install(): void {
       if (meet({ kind: 'sync', path })?.code) return IOERR_FSYNC;
       const flags = ffi.getUint16(file as bigint, FLAGS);
       if ((flags & SYNC_DIRECTORY) === 0) return 0;
-      if (meet({ kind: 'syncDirectory', path: dirname(path) })?.code) return IOERR_DIR_FSYNC;
+      // SQLite takes no notice when this fails.
+      meet({ kind: 'syncDirectory', path: dirname(path) });
       ffi.setUint16(file as bigint, FLAGS, flags & ~SYNC_DIRECTORY);
       return 0;
     },
@@ -198,6 +198,10 @@ function loadAddress(): bigint {
     .split('\n')
     .find((one) => one.endsWith(process.execPath));
   return BigInt(`0x${line!.split('-')[0]}`);
+}
+
+function half(bytes: bigint): bigint {
+  return bytes < 2n ? bytes : bytes / 2n;
 }
 
 function textAt(pointer: unknown): string {

@@ -13,13 +13,13 @@ export function watchedPort(watcher: Watcher): FilePort {
     write: async (bytes, offset) => {
       const fault = meet({ kind: 'write', path, offset, content: bytes });
       if (fault === null) return file.write(bytes, offset);
-      if (fault.code === null) return file.write(bytes.subarray(0, 1), offset);
-      await file.write(bytes.subarray(0, bytes.length >> 1), offset);
+      if (fault.code === null) return file.write(half(bytes), offset);
+      await file.write(half(bytes), offset);
       throw systemError(fault.code);
     },
     read: async (into, offset) => {
       const fault = meet({ kind: 'read', path });
-      return file.read(fault === null ? into : into.subarray(0, 1), offset);
+      return file.read(fault === null ? into : half(into), offset);
     },
     datasync: async () => void meet({ kind: 'sync', path }),
     close: async () => {
@@ -63,6 +63,11 @@ export function watchedPort(watcher: Watcher): FilePort {
       return nodeFiles.resolve(path);
     },
   };
+}
+
+/** At least one byte: none at all would mean the end. */
+function half(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(0, Math.max(1, bytes.length >> 1));
 }
 
 export function systemError(code: string): Error {
