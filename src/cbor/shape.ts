@@ -8,7 +8,8 @@
  *     const run = checkShape(runShape, decodeCbor(bytes), { what: 'run' });
  *
  * Invariants:
- * 1. A map has exactly the fields of its shape: a missing or an unknown one is refused.
+ * 1. A map has exactly the fields of its shape: an unknown one is refused, and a missing one unless the shape
+ *    says that it is rare.
  * 2. A refusal names the path to the value and what was expected there, never what was found: neither
  *    values nor the names of unknown fields.
  */
@@ -186,20 +187,26 @@ export function tupleOf<const S extends readonly Shape<unknown>[]>(
   };
 }
 
-/** A map with exactly these fields. */
-export function mapOf<F extends Fields>(fields: F): Shape<MapOf<F>> {
+/** A map with exactly these fields; those of `rare` may be missing. */
+export function mapOf<F extends Fields, R extends Fields = Record<never, never>>(
+  fields: F,
+  rare?: R,
+): Shape<MapOf<F> & Partial<MapOf<R>>> {
   const names = Object.keys(fields);
+  const rareNames = Object.keys(rare ?? {});
+  const all: Fields = { ...rare, ...fields };
   return (value) => {
     const map = asMap(value);
     const result: Record<string, unknown> = {};
     for (const name of names) {
       if (!Object.hasOwn(map, name)) throw new Mismatch(`a map with the field ${name}`);
-      result[name] = within(name, fields[name]!, map[name]!);
     }
-    if (Object.keys(map).length !== names.length) {
-      throw new Mismatch(`a map of only the fields ${names.join(', ')}`);
+    const found = [...names, ...rareNames.filter((name) => Object.hasOwn(map, name))];
+    for (const name of found) result[name] = within(name, all[name]!, map[name]!);
+    if (Object.keys(map).length !== found.length) {
+      throw new Mismatch(`a map of only the fields ${[...names, ...rareNames].join(', ')}`);
     }
-    return result as MapOf<F>;
+    return result as MapOf<F> & Partial<MapOf<R>>;
   };
 }
 

@@ -131,9 +131,10 @@ async function select(
   { table, vault, requester }: RestoreTools,
   { job, id, at }: RestoreSelector,
 ): Promise<CheckpointInfo> {
-  const name = job === null ? null : table.find(requester.owner, job).job.name;
+  const found = job === null ? null : table.find(requester.owner, job).job;
+  const name = found?.name ?? null;
   const info = await vault.find(requester, {
-    ...(name === null ? {} : { name }),
+    ...(found === null ? {} : { job: found.id }),
     ...(id === null ? {} : { id }),
     ...(at === null ? {} : { at: new Date(at) }),
   });

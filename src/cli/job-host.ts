@@ -300,7 +300,8 @@ export async function tryRestore(
 
 export function openPlacesVault(places: Places): Promise<Vault> {
   const { vault: directory, keyFile } = places;
-  return openVault({ directory, keyFile, now: wallClockNow, random: freshBytes });
+  const key = { kind: 'file', path: keyFile } as const;
+  return openVault({ directory, key, now: wallClockNow, random: freshBytes });
 }
 
 /** Most runs make no checkpoint; the vault is opened, and made, when one does. */

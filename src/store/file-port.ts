@@ -16,6 +16,8 @@ export interface FilePort {
   syncDirectory(path: string): Promise<void>;
   /** A second name for a file. EEXIST when there is anything of that name. */
   link(path: string, newPath: string): Promise<void>;
+  /** Gives a file another name, in place of whatever has that name; both in one file system. */
+  rename(path: string, newPath: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** Names in a directory, in no order. */
   list(path: string): Promise<readonly string[]>;

@@ -8,9 +8,12 @@ import type {
   CheckpointKey,
   CheckpointRow,
   ChunkRow,
+  ChunkUse,
   IndexTransaction,
   LedgerRow,
   OwnerRow,
+  PackRow,
+  TrashRow,
 } from './store.ts';
 import { turn } from './turn.ts';
 
@@ -21,8 +24,11 @@ const ROWS_PER_TURN = 1024;
 
 /** All statements on `database`. Whoever calls them holds a transaction (see `sqlite-index.ts`). */
 export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
-  freedPacks(): Promise<readonly string[]>;
-  forgetFreedPack(name: string): Promise<void>;
+  /** The present generation of trash. */
+  generation(): Promise<number>;
+  forgetTrash(name: string): Promise<void>;
+  /** Writes, and changes nothing. */
+  touch(): Promise<void>;
 } {
   const prepare = statementCache(database);
   const packName = (number: number): string =>
@@ -32,9 +38,14 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
 
   return {
     vault: async () => {
-      const row = prepare('SELECT id, key_check, owners FROM vault').get();
+      const row = prepare('SELECT id, key_check, owners, ledger_keys FROM vault').get();
       if (row === undefined) return null;
-      return { id: blob(row, 'id'), check: blob(row, 'key_check'), owners: blob(row, 'owners') };
+      return {
+        id: blob(row, 'id'),
+        check: blob(row, 'key_check'),
+        owners: blob(row, 'owners'),
+        ledgerKeys: blobOrNull(row, 'ledger_keys'),
+      };
     },
     owner: async (name) => {
       const row = prepare('SELECT number, name, wrapped_key, state FROM owners WHERE name = ?').get(
@@ -47,14 +58,48 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         .all()
         .map((row) => text(row, 'name')),
     pack: async (name) => {
-      const row = prepare('SELECT name, owner, wrapped_key FROM packs WHERE name = ?').get(name);
-      if (row === undefined) return null;
-      return {
-        name: text(row, 'name'),
-        owner: integer(row, 'owner'),
-        wrappedKey: blob(row, 'wrapped_key'),
-      };
+      const row = prepare('SELECT name, owner, wrapped_key, bytes FROM packs WHERE name = ?').get(
+        name,
+      );
+      return row === undefined ? null : packRow(row);
     },
+    packs: async (owner) => {
+      const columns = 'SELECT name, owner, wrapped_key, bytes, used_bytes FROM packs';
+      const rows =
+        owner === undefined
+          ? prepare(`${columns} ORDER BY number`).all()
+          : prepare(`${columns} WHERE owner = ? ORDER BY number`).all(owner);
+      return rows.map((row) => ({ ...packRow(row), usedBytes: integer(row, 'used_bytes') }));
+    },
+    packBytes: async (owner) =>
+      integer(
+        prepare('SELECT coalesce(sum(bytes), 0) AS bytes FROM packs WHERE owner = ?').get(owner),
+        'bytes',
+      ),
+    chunksIn: async (pack) =>
+      prepare(
+        `SELECT identity, offset_bytes, stored_bytes, plain_bytes, method FROM chunks
+         WHERE pack = ? ORDER BY offset_bytes`,
+      )
+        .all(packNumber(pack))
+        .map((row) => chunkRow(row, blob(row, 'identity'), pack)),
+    chunkUses: async (owner) => {
+      const uses: ChunkUse[] = [];
+      const rows = prepare(
+        `SELECT identity, packs.name AS name, offset_bytes, stored_bytes, plain_bytes, method, refs
+         FROM chunks LEFT JOIN packs ON packs.number = chunks.pack WHERE chunks.owner = ?`,
+      );
+      for (const row of rows.iterate(owner)) {
+        if (uses.length % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
+        const refs = integer(row, 'refs', Number.MIN_SAFE_INTEGER);
+        uses.push({ ...chunkRow(row, blob(row, 'identity'), text(row, 'name')), refs });
+      }
+      return uses;
+    },
+    trash: async () =>
+      prepare('SELECT name, generation, bytes FROM trash ORDER BY generation, name')
+        .all()
+        .map(trashRow),
     chunks: async (owner, identities) => {
       const find = prepare(
         `SELECT pack, offset_bytes, stored_bytes, plain_bytes, method FROM chunks
@@ -77,13 +122,13 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
       return found;
     },
     checkpoint: async (id) => {
-      const row = prepare('SELECT id, owner, sequence, record FROM checkpoints WHERE id = ?').get(
-        id,
-      );
+      const row = prepare(
+        'SELECT id, owner, sequence, job, record, mark FROM checkpoints WHERE id = ?',
+      ).get(id);
       return row === undefined ? null : checkpointRow(row);
     },
     checkpointKeys: async (owner) =>
-      prepare('SELECT id, sequence FROM checkpoints WHERE owner = ? ORDER BY sequence')
+      prepare('SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? ORDER BY sequence')
         .all(owner)
         .map(checkpointKey),
     ledger: async (first, countMax) =>
@@ -105,12 +150,10 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         .map(ledgerRow)
         .reverse(),
 
-    addVault: async ({ id, check, owners }) => {
-      prepare('INSERT INTO vault (only, id, key_check, owners) VALUES (1, ?, ?, ?)').run(
-        id,
-        check,
-        owners,
-      );
+    addVault: async ({ id, check, owners, ledgerKeys }) => {
+      prepare(
+        'INSERT INTO vault (only, id, key_check, owners, ledger_keys) VALUES (1, ?, ?, ?, ?)',
+      ).run(id, check, owners, ledgerKeys);
     },
     setVaultOwners: async (owners) => {
       prepare('UPDATE vault SET owners = ?').run(owners);
@@ -126,35 +169,32 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
     setOwnerState: async (owner, state) => {
       prepare('UPDATE owners SET state = ? WHERE number = ?').run(state, owner);
     },
-    addPack: async ({ name, owner, wrappedKey }) => {
-      prepare('INSERT INTO packs (name, owner, wrapped_key) VALUES (?, ?, ?)').run(
-        name,
-        owner,
-        wrappedKey,
+    setVaultKeys: async ({ check, owners, ledgerKeys }) => {
+      prepare('UPDATE vault SET key_check = ?, owners = ?, ledger_keys = ?').run(
+        check,
+        owners,
+        ledgerKeys,
       );
     },
-    addChunks: async (owner, rows) => {
-      const add = prepare(
-        `INSERT INTO chunks
-         (owner, identity, pack, offset_bytes, stored_bytes, plain_bytes, method, refs)
-         VALUES (?, ?, ?, ?, ?, ?, ?, 1)`,
-      );
-      const numbers = new Map<string, number>();
-      for (const [index, row] of rows.entries()) {
-        if (index % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
-        const pack = numbers.get(row.pack) ?? packNumber(row.pack);
-        numbers.set(row.pack, pack);
-        add.run(
-          owner,
-          row.identity,
-          pack,
-          row.offsetBytes,
-          row.storedBytes,
-          row.plainBytes,
-          row.method,
-        );
+    setOwnerKey: async (owner, wrappedKey) => {
+      prepare('UPDATE owners SET wrapped_key = ? WHERE number = ?').run(wrappedKey, owner);
+    },
+    removeOwner: async (owner) => {
+      const names = prepare('SELECT name FROM packs WHERE owner = ?')
+        .all(owner)
+        .map((row) => text(row, 'name'));
+      for (const table of ['chunks', 'packs', 'checkpoints']) {
+        prepare(`DELETE FROM ${table} WHERE owner = ?`).run(owner);
       }
+      prepare('DELETE FROM owners WHERE number = ?').run(owner);
+      return names;
     },
+    addPack,
+    addChunks: (owner, rows) =>
+      insertChunks(
+        owner,
+        rows.map((row) => ({ ...row, refs: 1 })),
+      ),
     retainChunks: async (owner, identities) => {
       const retain = prepare('UPDATE chunks SET refs = refs + 1 WHERE owner = ? AND identity = ?');
       for (const [index, identity] of identities.entries()) {
@@ -164,26 +204,66 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
     },
     releaseChunks: async (owner, identities) => {
       const release = prepare(
-        `UPDATE chunks SET refs = refs - 1 WHERE owner = ? AND identity = ? RETURNING number, pack, refs`,
+        `UPDATE chunks SET refs = refs - 1 WHERE owner = ? AND identity = ? RETURNING number, pack, refs, stored_bytes`,
       );
-      const drop = prepare('DELETE FROM chunks WHERE number = ?');
-      const touched = new Set<number>();
-      for (const [index, identity] of identities.entries()) {
+      return dropUnused(identities, (identity) => release.get(owner, identity));
+    },
+    correctChunkUses: (owner, uses) => {
+      const correct = prepare(
+        `UPDATE chunks SET refs = ? WHERE owner = ? AND identity = ? RETURNING number, pack, refs, stored_bytes`,
+      );
+      return dropUnused(uses, ({ identity, refs }) => correct.get(refs, owner, identity));
+    },
+    moveChunks: async (owner, packs, rows) => {
+      for (const pack of packs) await addPack(pack);
+      const find = prepare(
+        'SELECT number, pack, stored_bytes FROM chunks WHERE owner = ? AND identity = ?',
+      );
+      const move = prepare(
+        'UPDATE chunks SET pack = ?, offset_bytes = ?, stored_bytes = ? WHERE number = ?',
+      );
+      const touched = new Set(packs.map(({ name }) => packNumber(name)));
+      for (const [index, row] of rows.entries()) {
         if (index % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
-        const row = release.get(owner, identity);
-        if (row === undefined || integer(row, 'refs', Number.MIN_SAFE_INTEGER) > 0) continue;
-        touched.add(integer(row, 'pack'));
-        drop.run(integer(row, 'number'));
+        const found = find.get(owner, row.identity);
+        if (found === undefined) continue;
+        const [from, to] = [integer(found, 'pack'), packNumber(row.pack)];
+        touched.add(from);
+        move.run(to, row.offsetBytes, row.storedBytes, integer(found, 'number'));
+        changeUse(from, -integer(found, 'stored_bytes'));
+        changeUse(to, row.storedBytes);
       }
       return [...touched].filter(isWithoutChunks).map(freePack);
     },
-    addCheckpoint: async ({ id, owner, sequence, record }) => {
-      prepare('INSERT INTO checkpoints (id, owner, sequence, record) VALUES (?, ?, ?, ?)').run(
-        id,
-        owner,
-        sequence,
+    replaceChunks: async (owner, packs, rows) => {
+      const before = prepare('SELECT number FROM packs WHERE owner = ?').all(owner);
+      prepare('DELETE FROM chunks WHERE owner = ?').run(owner);
+      const freed = before.map((row) => freePack(integer(row, 'number')));
+      for (const pack of packs) await addPack(pack);
+      await insertChunks(owner, rows);
+      return freed;
+    },
+    nextGeneration: async () =>
+      integer(
+        prepare('UPDATE vault SET generation = generation + 1 RETURNING generation').get(),
+        'generation',
+      ),
+    addCheckpoint: async ({ id, owner, sequence, job, record, mark }) => {
+      prepare(
+        `INSERT INTO checkpoints (id, owner, sequence, job, record, mark)
+         VALUES (?, ?, ?, ?, ?, ?)`,
+      ).run(id, owner, sequence, job, record, mark);
+    },
+    setCheckpointRecord: async ({ id, job, record, mark }) => {
+      prepare('UPDATE checkpoints SET job = ?, record = ?, mark = ? WHERE id = ?').run(
+        job,
         record,
+        mark,
+        id,
       );
+    },
+    setCheckpointMark: async (id, mark) => {
+      prepare('UPDATE checkpoints SET mark = ? WHERE id = ?').run(mark, id);
     },
     removeCheckpoint: async (id) => {
       prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
@@ -196,23 +276,84 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         mac,
       );
     },
-    freedPacks: async () =>
-      prepare('SELECT name FROM freed_packs')
-        .all()
-        .map((row) => text(row, 'name')),
-    forgetFreedPack: async (name) => {
-      prepare('DELETE FROM freed_packs WHERE name = ?').run(name);
+    generation: async () =>
+      integer(
+        prepare('SELECT coalesce((SELECT generation FROM vault), 0) AS generation').get(),
+        'generation',
+      ),
+    forgetTrash: async (name) => {
+      prepare('DELETE FROM trash WHERE name = ?').run(name);
+    },
+    touch: async () => {
+      prepare('UPDATE vault SET generation = generation').run();
     },
   };
+
+  async function addPack({ name, owner, wrappedKey, bytes }: PackRow): Promise<void> {
+    prepare('INSERT INTO packs (name, owner, wrapped_key, bytes) VALUES (?, ?, ?, ?)').run(
+      name,
+      owner,
+      wrappedKey,
+      bytes,
+    );
+  }
+
+  async function insertChunks(owner: number, rows: readonly ChunkUse[]): Promise<void> {
+    const add = prepare(
+      `INSERT INTO chunks
+       (owner, identity, pack, offset_bytes, stored_bytes, plain_bytes, method, refs)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    const numbers = new Map<string, number>();
+    const addedBytes = new Map<number, number>();
+    for (const [index, row] of rows.entries()) {
+      if (index % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
+      const { identity, offsetBytes, storedBytes, plainBytes, method, refs } = row;
+      const pack = numbers.get(row.pack) ?? packNumber(row.pack);
+      numbers.set(row.pack, pack);
+      add.run(owner, identity, pack, offsetBytes, storedBytes, plainBytes, method, refs);
+      addedBytes.set(pack, (addedBytes.get(pack) ?? 0) + storedBytes);
+    }
+    for (const [pack, bytes] of addedBytes) changeUse(pack, bytes);
+  }
+
+  /** `change` gives the row that it changed, with its new count of uses. */
+  async function dropUnused<T>(
+    items: readonly T[],
+    change: (item: T) => Row | undefined,
+  ): Promise<string[]> {
+    const drop = prepare('DELETE FROM chunks WHERE number = ?');
+    const freedBytes = new Map<number, number>();
+    for (const [index, item] of items.entries()) {
+      if (index % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
+      const row = change(item);
+      if (row === undefined || integer(row, 'refs', Number.MIN_SAFE_INTEGER) > 0) continue;
+      const pack = integer(row, 'pack');
+      freedBytes.set(pack, (freedBytes.get(pack) ?? 0) + integer(row, 'stored_bytes'));
+      drop.run(integer(row, 'number'));
+    }
+    for (const [pack, bytes] of freedBytes) changeUse(pack, -bytes);
+    return [...freedBytes.keys()].filter(isWithoutChunks).map(freePack);
+  }
+
+  function changeUse(pack: number, bytes: number): void {
+    // Not below nothing, whatever somebody made of the rows.
+    prepare('UPDATE packs SET used_bytes = max(0, used_bytes + ?) WHERE number = ?').run(
+      bytes,
+      pack,
+    );
+  }
 
   function isWithoutChunks(pack: number): boolean {
     return prepare('SELECT 1 FROM chunks WHERE pack = ? LIMIT 1').get(pack) === undefined;
   }
 
   function freePack(pack: number): string {
-    const name = packName(pack);
-    prepare('DELETE FROM packs WHERE number = ?').run(pack);
-    prepare('INSERT INTO freed_packs (name) VALUES (?)').run(name);
+    const row = prepare('DELETE FROM packs WHERE number = ? RETURNING name, bytes').get(pack);
+    const name = text(row, 'name');
+    prepare(
+      'INSERT INTO trash (name, generation, bytes) VALUES (?, coalesce((SELECT generation FROM vault), 0), ?)',
+    ).run(name, integer(row, 'bytes'));
     return name;
   }
 }
@@ -248,8 +389,30 @@ function chunkRow(row: Row, identity: Uint8Array, pack: string): ChunkRow {
   };
 }
 
+function packRow(row: Row): PackRow {
+  return {
+    name: text(row, 'name'),
+    owner: integer(row, 'owner'),
+    wrappedKey: blob(row, 'wrapped_key'),
+    bytes: integer(row, 'bytes'),
+  };
+}
+
+function trashRow(row: Row): TrashRow {
+  return {
+    pack: text(row, 'name'),
+    generation: integer(row, 'generation'),
+    bytes: integer(row, 'bytes'),
+  };
+}
+
 function checkpointKey(row: Row): CheckpointKey {
-  return { id: text(row, 'id'), sequence: integer(row, 'sequence') };
+  return {
+    id: text(row, 'id'),
+    sequence: integer(row, 'sequence'),
+    job: blobOrNull(row, 'job'),
+    mark: blobOrNull(row, 'mark'),
+  };
 }
 
 function checkpointRow(row: Row): CheckpointRow {
@@ -282,6 +445,10 @@ function blob(row: Row | undefined, column: string): Uint8Array {
   const value = row?.[column];
   if (!(value instanceof Uint8Array)) throw damaged(column);
   return value;
+}
+
+function blobOrNull(row: Row | undefined, column: string): Uint8Array | null {
+  return row?.[column] === null ? null : blob(row, column);
 }
 
 function damaged(column: string): HostError {

@@ -1,15 +1,18 @@
 /**
  * The index's tables. `docs/format/vault.md` says what each column holds.
  *
- * A change here needs a new `INDEX_FORMAT`; `PRAGMA user_version` carries it. Chunks have row ids, so that
- * the chunks of one checkpoint lie side by side and counting references changes few pages.
+ * A change here is one more step at the end of `FORMATS`; `PRAGMA user_version` carries how many were taken.
+ * A new index takes all of them, an older one those that it lacks, so the tables of both have one text,
+ * which is what an opened index is held against.
+ *
+ * Chunks have row ids, so that the chunks of one checkpoint lie side by side and counting references
+ * changes few pages.
  */
-export const INDEX_FORMAT = 1;
 
 /** "Stas": tells our database from any other. */
 export const APPLICATION_ID = 0x53746173;
 
-export const SCHEMA = `
+const FORMAT_1 = `
 CREATE TABLE vault (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   id BLOB NOT NULL,
@@ -57,3 +60,30 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_by_owner ON ledger (owner, number);
 CREATE TABLE freed_packs (name TEXT PRIMARY KEY) STRICT;
 `;
+
+/** What older packs hold is known from their chunks; a pack's end that no chunk lies in is not counted. */
+const FORMAT_2 = `
+ALTER TABLE vault ADD COLUMN ledger_keys BLOB;
+ALTER TABLE vault ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checkpoints ADD COLUMN job BLOB;
+ALTER TABLE checkpoints ADD COLUMN mark BLOB;
+CREATE INDEX checkpoints_by_job ON checkpoints (owner, job);
+ALTER TABLE packs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE packs ADD COLUMN used_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE packs SET (bytes, used_bytes) =
+  (SELECT coalesce(max(offset_bytes + stored_bytes), 0), coalesce(sum(stored_bytes), 0)
+   FROM chunks WHERE chunks.pack = packs.number);
+CREATE INDEX packs_by_owner ON packs (owner);
+CREATE TABLE trash (
+  name TEXT PRIMARY KEY,
+  generation INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO trash SELECT name, 0, 0 FROM freed_packs;
+DROP TABLE freed_packs;
+`;
+
+/** What makes an index of format 1 out of nothing, one of format 2 out of format 1, and so on. */
+export const FORMATS: readonly string[] = [FORMAT_1, FORMAT_2];
+
+export const INDEX_FORMAT = FORMATS.length;

@@ -7,6 +7,7 @@ import {
   open,
   readdir,
   realpath,
+  rename,
   unlink,
 } from 'node:fs/promises';
 import { errorCode } from '../fault/io-failure.ts';
@@ -28,6 +29,7 @@ export const nodeFiles: FilePort = {
     }
   },
   link,
+  rename,
   remove: unlink,
   list: readdir,
   look: async (path) => {

@@ -1,24 +1,27 @@
 /**
  * Packs as files: `packs/<writer>-<number>.pack`, each a row of sealed chunks with nothing before,
  * between or after them. `<writer>` is 16 hex digits, one writer a process; `writers/<writer>.lease` is
- * its lease (`writer-lease.ts`).
+ * its lease (`writer-lease.ts`), and `writers/<writer>.hold` a lock of the same kind by which somebody
+ * keeps all packs from being deleted, such as who copies them.
  *
  * Invariants:
  * 1. A pack whose writer holds its lease is never swept.
  * 2. A pack that a sweep removes is not named by the index at a time when nobody can name it any more.
  * 3. A lease file stays until the packs of its writer have been looked through, unless the writer itself
  *    left nothing behind.
+ * 4. What is in the trash is deleted by a sweep only, and by none while somebody has a hold.
  */
 import { join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
-import type { FilePort, OpenFile } from './file-port.ts';
+import type { FileFacts, FilePort, OpenFile } from './file-port.ts';
 import type { SqliteIndex } from './sqlite-index.ts';
-import type { PackStore, PackWriter } from './store.ts';
+import type { IndexView, PackHold, PackStore, PackWriter, Swept } from './store.ts';
 import { type Lease, takeLease } from './writer-lease.ts';
 
 const PACK_NAME = /^([0-9a-f]{16})-[0-9]{1,15}\.pack$/;
 const LEASE_NAME = /^([0-9a-f]{16})\.lease$/;
+const HOLD_NAME = /^[0-9a-f]{16}-[0-9]{1,15}\.hold$/;
 
 export interface PackFilesOptions {
   readonly directory: string;
@@ -27,6 +30,13 @@ export interface PackFilesOptions {
   /** 16 hex digits that no other writer has. */
   readonly writer: string;
 }
+
+/** What a sweep asks of the index. */
+type SweepRows = Pick<IndexView, 'pack' | 'trash'> & {
+  generation(): Promise<number>;
+  forgetTrash(name: string): Promise<void>;
+  touch(): Promise<void>;
+};
 
 export interface PackFiles extends PackStore {
   close(): Promise<void>;
@@ -39,6 +49,7 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   const leasePath = join(writers, `${writer}.lease`);
   let lease: Promise<Lease> | null = null;
   let created = 0;
+  let holds = 0;
   let leftBehind = false;
 
   return {
@@ -53,11 +64,27 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       return createWriter(`${writer}-${created++}.pack`);
     },
     read: (pack, offsetBytes, lengthBytes) => readPack(pack, offsetBytes, lengthBytes),
-    remove: async (pack) => {
+    lengthOf: async (pack) => {
       checkName(pack);
-      await removeFile(join(packs, pack), 'remove a pack');
+      return (await look(pack))?.bytes ?? null;
     },
-    sweep,
+    sweep: async (keptGenerations) => {
+      const planned = await index.exclusively((rows) => sweep(rows, keptGenerations, null));
+      // A commit of which nobody knows whether it failed may still stand at the end of the log, and name
+      // one of the orphans. Any other commit takes its place there, for good.
+      if (planned.orphans > 0) await index.exclusively((rows) => rows.touch());
+      if (planned.packs === 0 && planned.locks === 0) return planned;
+      return index.exclusively((rows) => sweep(rows, keptGenerations, removeFile));
+    },
+    planSweep: (keptGenerations) => index.exclusively((rows) => sweep(rows, keptGenerations, null)),
+    hold,
+    destroy: async (names) => {
+      for (const pack of names) {
+        checkName(pack);
+        await removeFile(join(packs, pack), 'delete a pack');
+      }
+      await syncPacks();
+    },
     close: async () => {
       if (lease === null) return;
       const held = await lease;
@@ -66,20 +93,23 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     },
   };
 
-  async function acquireLease(): Promise<Lease> {
-    return index.exclusively(async () => {
-      try {
-        const file = await files.create(leasePath);
-        await file.close();
-      } catch (error) {
-        throw ioFailure("make a writer's lease", error);
-      }
-      const taken = takeLease(leasePath);
-      if (taken === null) {
-        throw new HostError('ERR_VAULT_BUSY', "Could not lock the writer's lease: it is in use.");
-      }
-      return taken;
-    });
+  function acquireLease(): Promise<Lease> {
+    return index.exclusively(() => lockNew(leasePath, "make a writer's lease"));
+  }
+
+  /** Only within a transaction of the index: nobody else then judges locks. */
+  async function lockNew(path: string, operation: string): Promise<Lease> {
+    try {
+      const file = await files.create(path);
+      await file.close();
+    } catch (error) {
+      throw ioFailure(operation, error);
+    }
+    const taken = takeLease(path);
+    if (taken === null) {
+      throw new HostError('ERR_VAULT_BUSY', `Could not ${operation}: the lock is in use.`);
+    }
+    return taken;
   }
 
   function createWriter(pack: string): PackWriter {
@@ -155,27 +185,108 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     }
   }
 
-  /** Packs of writers whose lease is free and that the index doesn't name, and packs freed earlier. */
-  async function sweep(): Promise<void> {
-    const leases = (await listNames(writers)).filter((name) => LEASE_NAME.test(name));
-    await index.exclusively(async (rows) => {
-      for (const pack of await rows.freedPacks()) {
-        checkName(pack);
-        // A damaged list must not cost a pack that is in use.
-        if ((await rows.pack(pack)) === null) {
-          await removeFile(join(packs, pack), 'remove a freed pack');
-        }
-        await rows.forgetFreedPack(pack);
+  /** With `discard` null it only counts. */
+  async function sweep(
+    rows: SweepRows,
+    keptGenerations: number,
+    discard: typeof removeFile | null,
+  ): Promise<Swept & { readonly orphans: number; readonly locks: number }> {
+    const locks = await listNames(writers);
+    const holds = locks.filter((name) => HOLD_NAME.test(name));
+    const dead = new Set<string>();
+    for (const name of locks) {
+      const known = HOLD_NAME.test(name) || LEASE_NAME.test(name);
+      if (known && isFree(join(writers, name))) dead.add(name);
+    }
+    const held = holds.some((name) => !dead.has(name));
+    const swept = await emptyTrash(
+      rows,
+      held ? Number.POSITIVE_INFINITY : keptGenerations,
+      discard,
+    );
+    const orphans = await listOrphans(rows, locks, dead);
+    for (const { name, bytes } of orphans) {
+      swept.packs++;
+      swept.bytes += bytes;
+      await discard?.(join(packs, name), 'sweep a pack');
+    }
+    if (discard !== null) {
+      // Durable before their leases are gone, or nobody would look for them again.
+      if (orphans.length > 0) await syncPacks();
+      for (const name of dead) await discard(join(writers, name), 'sweep a lease');
+    }
+    return { ...swept, held, orphans: orphans.length, locks: dead.size };
+  }
+
+  async function emptyTrash(
+    rows: SweepRows,
+    keptGenerations: number,
+    discard: typeof removeFile | null,
+  ): Promise<{ packs: number; bytes: number; kept: number; keptBytes: number }> {
+    const swept = { packs: 0, bytes: 0, kept: 0, keptBytes: 0 };
+    const generation = await rows.generation();
+    for (const row of await rows.trash()) {
+      checkName(row.pack);
+      if (generation - row.generation < keptGenerations) {
+        swept.kept++;
+        swept.keptBytes += row.bytes;
+        continue;
       }
-      const dead = new Set(leases.filter((name) => isFree(join(writers, name))));
-      if (dead.size === 0) return;
-      for (const pack of await listNames(packs)) {
-        const owner = PACK_NAME.exec(pack)?.[1];
-        if (owner === undefined || !dead.has(`${owner}.lease`)) continue;
-        if ((await rows.pack(pack)) === null) await removeFile(join(packs, pack), 'sweep a pack');
+      swept.packs++;
+      swept.bytes += row.bytes;
+      if (discard === null) continue;
+      // A damaged list must not cost a pack that is in use.
+      if ((await rows.pack(row.pack)) === null) {
+        await discard(join(packs, row.pack), 'delete a pack from the trash');
       }
-      for (const name of dead) await removeFile(join(writers, name), 'sweep a lease');
-    });
+      await rows.forgetTrash(row.pack);
+    }
+    return swept;
+  }
+
+  /** Packs that neither the index nor the trash names and whose writer is gone, with or without a lease. */
+  async function listOrphans(
+    rows: SweepRows,
+    locks: readonly string[],
+    dead: ReadonlySet<string>,
+  ): Promise<{ readonly name: string; readonly bytes: number }[]> {
+    const live = new Set(locks.filter((name) => !dead.has(name)));
+    const trash = new Set((await rows.trash()).map(({ pack }) => pack));
+    const orphans: { readonly name: string; readonly bytes: number }[] = [];
+    for (const name of await listNames(packs)) {
+      const owner = PACK_NAME.exec(name)?.[1];
+      if (owner === undefined || live.has(`${owner}.lease`) || trash.has(name)) continue;
+      if ((await rows.pack(name)) !== null) continue;
+      orphans.push({ name, bytes: (await look(name))?.bytes ?? 0 });
+    }
+    return orphans;
+  }
+
+  async function hold(): Promise<PackHold> {
+    const path = join(writers, `${writer}-${holds++}.hold`);
+    const taken = await index.exclusively(() => lockNew(path, 'hold the packs'));
+    return {
+      release: async () => {
+        await files.remove(path).catch(() => undefined);
+        taken.release();
+      },
+    };
+  }
+
+  async function look(pack: string): Promise<FileFacts | null> {
+    try {
+      return await files.look(join(packs, pack));
+    } catch (error) {
+      throw ioFailure('look at a pack', error);
+    }
+  }
+
+  async function syncPacks(): Promise<void> {
+    try {
+      await files.syncDirectory(packs);
+    } catch (error) {
+      throw ioFailure("make the vault's files durable", error);
+    }
   }
 
   async function listNames(path: string): Promise<readonly string[]> {

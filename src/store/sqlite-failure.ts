@@ -1,7 +1,7 @@
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { errorCode } from '../fault/io-failure.ts';
 
-const BUSY = 5;
+export const BUSY = 5;
 const CORRUPT = 11;
 const FULL = 13;
 const NOT_A_DATABASE = 26;

@@ -13,14 +13,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { HostError } from '../fault/host-error.ts';
 import { prepareIndexRows } from './index-rows.ts';
-import { APPLICATION_ID, INDEX_FORMAT, SCHEMA } from './index-schema.ts';
+import { APPLICATION_ID, FORMATS, INDEX_FORMAT } from './index-schema.ts';
 import { createSerialQueue, type SerialQueue } from './serial-queue.ts';
-import { isBusy, isDiskFull, sqliteFailure } from './sqlite-failure.ts';
+import { BUSY, isBusy, isDiskFull, sqliteFailure } from './sqlite-failure.ts';
 import type { Index } from './store.ts';
 
 /** While opening, SQLite waits by itself: nothing else is going on yet. */
 const OPEN_BUSY_MS = 10_000;
-const RETRY_PAUSE_MS_MAX = 50;
+/** Short, since who writes one transaction after the other leaves the lock free for moments only. */
+const RETRY_PAUSE_MS_MAX = 5;
 
 type Rows = ReturnType<typeof prepareIndexRows>;
 
@@ -47,6 +48,9 @@ export function openSqliteIndex({ path, busyMsMax }: SqliteIndexOptions): Sqlite
     read: (work) => run('read the index', 'BEGIN', () => work(rows)),
     write: (work) => run('write the index', 'BEGIN IMMEDIATE', () => work(rows)),
     exclusively: (work) => run('write the index', 'BEGIN IMMEDIATE', () => work(rows)),
+    scrub: () => queue(() => scrub(database, busyMsMax)),
+    copyTo: (path) => queue(() => copyTo(database, path, busyMsMax)),
+    checkStructure: () => queue(async () => checkStructure(database)),
     close: () =>
       queue(async () => {
         if (database.isOpen) database.close();
@@ -59,11 +63,13 @@ function openDatabase(path: string): DatabaseSync {
   try {
     database = new DatabaseSync(path, { timeout: OPEN_BUSY_MS });
     database.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;');
+    // What is removed from a page that is written anyway is zeroed; `scrub` does away with the rest.
+    database.exec('PRAGMA secure_delete = FAST');
     // Before anything is changed, WAL mode included: a newer vault stays exactly as it is.
-    const isNew = checkFormat(database);
+    const format = checkFormat(database);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    if (isNew) createTables(database);
-    checkSchema(database);
+    if (format < INDEX_FORMAT) bringUpToDate(database);
+    checkSchema(database, INDEX_FORMAT);
     database.exec('PRAGMA busy_timeout = 0');
     return database;
   } catch (error) {
@@ -72,8 +78,8 @@ function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** Whether the database has no tables yet. */
-function checkFormat(database: DatabaseSync): boolean {
+/** The format that the database has; 0 when it has no tables yet. */
+function checkFormat(database: DatabaseSync): number {
   const format = pragma(database, 'user_version');
   const application = pragma(database, 'application_id');
   if (application === APPLICATION_ID && format > INDEX_FORMAT) {
@@ -86,28 +92,29 @@ function checkFormat(database: DatabaseSync): boolean {
       },
     );
   }
-  if (application === APPLICATION_ID && format === INDEX_FORMAT) return false;
+  if (application === APPLICATION_ID && format > 0) return format;
   const tables = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'];
-  if (application === 0 && format === 0 && tables === 0) return true;
+  if (application === 0 && format === 0 && tables === 0) return 0;
   throw notOurs();
 }
 
-function createTables(database: DatabaseSync): void {
+/** Takes the steps that are missing, in one transaction: an index is of one format or of the other. */
+function bringUpToDate(database: DatabaseSync): void {
   database.exec('BEGIN IMMEDIATE');
   // Another process may have been first.
-  if (checkFormat(database)) {
-    database.exec(SCHEMA);
-    database.exec(
-      `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${INDEX_FORMAT};`,
-    );
-  }
+  const format = checkFormat(database);
+  if (format > 0) checkSchema(database, format);
+  for (const step of FORMATS.slice(format)) database.exec(step);
+  database.exec(
+    `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${INDEX_FORMAT};`,
+  );
   database.exec('COMMIT');
 }
 
 /** A trigger or a column put there by somebody else would run inside our transactions. */
-function checkSchema(database: DatabaseSync): void {
+function checkSchema(database: DatabaseSync, format: number): void {
   const model = new DatabaseSync(':memory:');
-  model.exec(SCHEMA);
+  for (const step of FORMATS.slice(0, format)) model.exec(step);
   const list = 'SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name';
   const expected = JSON.stringify(model.prepare(list).all());
   model.close();
@@ -155,6 +162,48 @@ function commit(database: DatabaseSync, writes: boolean): void {
       cause: error,
     });
   }
+}
+
+/**
+ * A new database from the rows that there are, in place of the old one, and an empty log. Free pages and
+ * unused parts of pages, where old rows may stand, are gone with it.
+ */
+async function scrub(database: DatabaseSync, busyMsMax: number): Promise<boolean> {
+  try {
+    await patiently(() => database.exec('VACUUM'), busyMsMax);
+    await patiently(() => emptyLog(database), busyMsMax);
+    return true;
+  } catch (error) {
+    if (isBusy(error)) return false;
+    throw sqliteFailure('scrub the index', error);
+  }
+}
+
+/** Throws as a busy database does while others still read from the log. */
+function emptyLog(database: DatabaseSync): void {
+  const row = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+  if (row?.['busy'] !== 0) throw Object.assign(new Error('the log is in use'), { errcode: BUSY });
+}
+
+async function copyTo(database: DatabaseSync, path: string, busyMsMax: number): Promise<void> {
+  try {
+    await patiently(() => database.prepare('VACUUM INTO ?').run(path), busyMsMax);
+  } catch (error) {
+    throw sqliteFailure('copy the index', error);
+  }
+}
+
+function checkStructure(database: DatabaseSync): void {
+  let rows: readonly Record<string, unknown>[];
+  try {
+    rows = database.prepare('PRAGMA integrity_check(1)').all();
+  } catch (error) {
+    throw sqliteFailure('check the index', error);
+  }
+  if (rows.length === 1 && rows[0]!['integrity_check'] === 'ok') return;
+  throw new HostError('ERR_VAULT_DAMAGED', "The vault's index is damaged.", {
+    facts: { operation: 'check the index' },
+  });
 }
 
 function rollBack(database: DatabaseSync): void {

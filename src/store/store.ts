@@ -20,10 +20,35 @@ export interface PackStore {
   create(): Promise<PackWriter>;
   /** Exactly `lengthBytes` bytes. ERR_VAULT_DAMAGED when the pack or a part of it is missing, ERR_IO. */
   read(pack: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
-  /** Deletes a pack that the index no longer names. No error when it is gone. ERR_IO. */
-  remove(pack: string): Promise<void>;
-  /** Removes what dead writers left behind and the index doesn't name. Never a live writer's pack. */
-  sweep(): Promise<void>;
+  /** The length of a pack, or null when it is missing. ERR_VAULT_DAMAGED for a name of no pack, ERR_IO. */
+  lengthOf(pack: string): Promise<number | null>;
+  /**
+   * Deletes what the trash has held for `keptGenerations` collections or more, and what dead writers left
+   * behind and the index doesn't name. Never a live writer's pack. While somebody holds the packs
+   * (`hold`), nothing is deleted from the trash. ERR_IO, ERR_VAULT_BUSY.
+   */
+  sweep(keptGenerations: number): Promise<Swept>;
+  /** What `sweep` would delete. ERR_IO, ERR_VAULT_BUSY. */
+  planSweep(keptGenerations: number): Promise<Swept>;
+  /** Until it is released, in whichever way this process ends, no pack is deleted by anybody. */
+  hold(): Promise<PackHold>;
+  /** Deletes these packs now, whoever holds them: for what is to be forgotten. No error for what is gone. */
+  destroy(packs: readonly string[]): Promise<void>;
+}
+
+export interface PackHold {
+  release(): Promise<void>;
+}
+
+/** What a sweep deleted. */
+export interface Swept {
+  readonly packs: number;
+  readonly bytes: number;
+  /** Packs that stay in the trash. */
+  readonly kept: number;
+  readonly keptBytes: number;
+  /** Whether somebody's hold kept the trash from being emptied. */
+  readonly held: boolean;
 }
 
 export interface PackWriter {
@@ -49,6 +74,16 @@ export interface Index {
    * failed, and its rows may yet appear after a crash: what they name must stay.
    */
   write<T>(work: (transaction: IndexTransaction) => Promise<T>): Promise<T>;
+  /**
+   * Overwrites what was replaced and removed, wherever the index's files still hold it. `false`: other
+   * processes use the index, so that it could not be done now. Copies elsewhere, and what a disk keeps of
+   * overwritten blocks, stay. ERR_IO, ERR_DISK_FULL.
+   */
+  scrub(): Promise<boolean>;
+  /** Writes the whole index, as it is at one moment, to a new file. ERR_IO, ERR_DISK_FULL, ERR_VAULT_BUSY. */
+  copyTo(path: string): Promise<void>;
+  /** Looks through the index's own structure. Throws ERR_VAULT_DAMAGED. */
+  checkStructure(): Promise<void>;
 }
 
 export interface IndexView {
@@ -57,6 +92,16 @@ export interface IndexView {
   /** Names of all owners. */
   owners(): Promise<readonly string[]>;
   pack(name: string): Promise<PackRow | null>;
+  /** An owner's packs, or all. */
+  packs(owner?: number): Promise<readonly PackUse[]>;
+  /** Bytes of all packs of an owner. */
+  packBytes(owner: number): Promise<number>;
+  /** The chunks in a pack, in the order in which they lie. */
+  chunksIn(pack: string): Promise<readonly ChunkRow[]>;
+  /** All of an owner's chunks: how often each is used, in no order. */
+  chunkUses(owner: number): Promise<readonly ChunkUse[]>;
+  /** Packs that are to be deleted. */
+  trash(): Promise<readonly TrashRow[]>;
   /** One entry for each identity, in their order; null where the owner has no such chunk. */
   chunks(owner: number, identities: readonly Uint8Array[]): Promise<readonly (ChunkRow | null)[]>;
   checkpoint(id: string): Promise<CheckpointRow | null>;
@@ -76,6 +121,11 @@ export interface IndexTransaction extends IndexView {
   /** Gives the new owner its number. */
   addOwner(row: Omit<OwnerRow, 'number'>): Promise<number>;
   setOwnerState(owner: number, state: Uint8Array): Promise<void>;
+  /** In place of what is there; `owners` and `ledgerKeys` as the vault sealed them. */
+  setVaultKeys(keys: Pick<VaultRow, 'check' | 'owners' | 'ledgerKeys'>): Promise<void>;
+  setOwnerKey(owner: number, wrappedKey: Uint8Array): Promise<void>;
+  /** Drops the owner with all checkpoints, chunks and packs; gives the packs' names, which are not trash. */
+  removeOwner(owner: number): Promise<readonly string[]>;
   addPack(row: PackRow): Promise<void>;
   /** New chunks, each with one reference. */
   addChunks(owner: number, rows: readonly ChunkRow[]): Promise<void>;
@@ -83,10 +133,32 @@ export interface IndexTransaction extends IndexView {
   retainChunks(owner: number, identities: readonly Uint8Array[]): Promise<void>;
   /**
    * One reference less for each; chunks without any are dropped, and so are packs without chunks, whose
-   * names it gives back. They count as freed until a sweep has removed them.
+   * names it gives back. They are trash of the present generation until a sweep has deleted them.
    */
   releaseChunks(owner: number, identities: readonly Uint8Array[]): Promise<readonly string[]>;
+  /** Sets how often a chunk is used, and drops it at 0 as `releaseChunks` does. */
+  correctChunkUses(owner: number, uses: readonly ChunkUse[]): Promise<readonly string[]>;
+  /**
+   * Adds packs, and gives chunks that are there a new place each; one that is not there any more is passed
+   * over. Packs without chunks then, old or new, become trash; gives back their names.
+   */
+  moveChunks(
+    owner: number,
+    packs: readonly PackRow[],
+    rows: readonly ChunkRow[],
+  ): Promise<readonly string[]>;
+  /** Replaces all of an owner's packs and chunks; the packs of before become trash. */
+  replaceChunks(
+    owner: number,
+    packs: readonly PackRow[],
+    rows: readonly ChunkUse[],
+  ): Promise<readonly string[]>;
+  /** Begins the next generation of trash, and gives its number. */
+  nextGeneration(): Promise<number>;
   addCheckpoint(row: CheckpointRow): Promise<void>;
+  /** In place of what is sealed of the checkpoint with that id. */
+  setCheckpointRecord(row: Omit<CheckpointRow, 'owner' | 'sequence'>): Promise<void>;
+  setCheckpointMark(id: string, mark: Uint8Array | null): Promise<void>;
   removeCheckpoint(id: string): Promise<void>;
   addLedger(row: LedgerRow): Promise<void>;
 }
@@ -96,6 +168,8 @@ export interface VaultRow {
   readonly check: Uint8Array;
   /** The list of owners, as the vault sealed it. */
   readonly owners: Uint8Array;
+  /** The ledger's earlier keys, as the vault sealed them; null when there are none. */
+  readonly ledgerKeys: Uint8Array | null;
 }
 
 export interface OwnerRow {
@@ -109,6 +183,19 @@ export interface PackRow {
   readonly name: string;
   readonly owner: number;
   readonly wrappedKey: Uint8Array;
+  /** The pack's length. */
+  readonly bytes: number;
+}
+
+export interface PackUse extends PackRow {
+  /** Bytes of the chunks in it that checkpoints use. */
+  readonly usedBytes: number;
+}
+
+export interface TrashRow {
+  readonly pack: string;
+  readonly generation: number;
+  readonly bytes: number;
 }
 
 export interface ChunkRow {
@@ -122,9 +209,18 @@ export interface ChunkRow {
   readonly method: number;
 }
 
+/** How many checkpoints use a chunk. */
+export interface ChunkUse extends ChunkRow {
+  readonly refs: number;
+}
+
 export interface CheckpointKey {
   readonly id: string;
   readonly sequence: number;
+  /** Equal for equal jobs, and says nothing else; null for checkpoints of a time when this was not kept. */
+  readonly job: Uint8Array | null;
+  /** What became of it since it was sealed; null: nothing. The vault's business. */
+  readonly mark: Uint8Array | null;
 }
 
 export interface CheckpointRow extends CheckpointKey {

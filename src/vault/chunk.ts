@@ -85,11 +85,22 @@ export function openChunk(
   row: ChunkRow,
   sealed: Uint8Array,
 ): Uint8Array {
-  const packed = openWith(key, nonceAt(row.offsetBytes), chunkBinding(keys, row), sealed);
-  if (packed === null) throw damagedChunk(row);
-  const plain = row.method === ZSTD ? decompress(packed, row) : packed;
+  const { bytes } = openPacked(keys, key, row, sealed);
+  const plain = row.method === ZSTD ? decompress(bytes, row) : bytes;
   if (plain.length !== row.plainBytes) throw damagedChunk(row);
   return plain;
+}
+
+/** The same as it was compressed, for a chunk that is to lie elsewhere. Throws ERR_VAULT_DAMAGED. */
+export function openPacked(
+  keys: OwnerKeys,
+  key: KeyObject,
+  row: ChunkRow,
+  sealed: Uint8Array,
+): PackedChunk {
+  const bytes = openWith(key, nonceAt(row.offsetBytes), chunkBinding(keys, row), sealed);
+  if (bytes === null) throw damagedChunk(row);
+  return { method: row.method, bytes };
 }
 
 function decompress(packed: Uint8Array, row: ChunkRow): Uint8Array {

@@ -2,7 +2,8 @@
  * The master key's file: one line, `stasis vault key 1 <64 hex digits>`, mode 0600, outside the vault.
  *
  * It appears under its name whole or not at all, and never in place of another: it is written under a
- * scratch name, made durable, and linked.
+ * scratch name, made durable, and linked. Only a rotation replaces one, by renaming `<file>.next` once the
+ * vault goes by it (`rotate-key.ts`).
  */
 import type { KeyObject } from 'node:crypto';
 import { basename, dirname, join, relative } from 'node:path';
@@ -13,7 +14,7 @@ import type { FilePort } from '../store/file-port.ts';
 import { asKey, KEY_BYTES } from './sealing.ts';
 
 const PREFIX = 'stasis vault key 1 ';
-const FILE_BYTES_MAX = 1024;
+export const KEY_TEXT_BYTES_MAX = 1024;
 const OPEN_TO_OTHERS = 0o077;
 
 export interface KeyFileOptions {
@@ -21,18 +22,23 @@ export interface KeyFileOptions {
   readonly files: FilePort;
   /** Effective user id of this process, or null where there is none. */
   readonly uid: number | null;
+  /** The service manager put it there and answers for who may read it; it may belong to root. */
+  readonly isCredential?: boolean;
 }
 
 /** The key, or null when there is no file. Throws ERR_VAULT_KEY for a file that is open to others or no key. */
 export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | null> {
-  const { path, files, uid } = options;
+  const { path, files, uid, isCredential = false } = options;
   let text: string;
   try {
     const facts = await files.look(path);
     if (facts === null) return null;
     if (facts.kind !== 'file') throw unusable(path, 'it is not a file');
-    if (uid !== null && facts.uid !== uid) throw unusable(path, 'it belongs to another user');
-    if ((facts.mode & OPEN_TO_OTHERS) !== 0) {
+    const isOurs = uid === null || facts.uid === uid || (isCredential && facts.uid === 0);
+    if (!isOurs) throw unusable(path, 'it belongs to another user');
+    // An access list, by which a credential is let through, shows as the group's bits.
+    const open = isCredential ? 0o007 : OPEN_TO_OTHERS;
+    if ((facts.mode & open) !== 0) {
       throw unusable(
         path,
         `other users may read it (mode ${facts.mode.toString(8)})`,
@@ -44,15 +50,21 @@ export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | 
     if (error instanceof HostError) throw error;
     throw ioFailure('read the key file', error);
   }
+  const key = parseKey(text);
+  if (key === null) throw unusable(path, 'it does not hold a key');
+  return key;
+}
+
+/** The key that the line holds, or null for anything else. */
+export function parseKey(text: string): KeyObject | null {
   const match = /^stasis vault key 1 ([0-9a-f]{64})\n$/.exec(text);
-  if (match === null) throw unusable(path, 'it does not hold a key');
-  return asKey(Buffer.from(match[1]!, 'hex'));
+  return match === null ? null : asKey(Buffer.from(match[1]!, 'hex'));
 }
 
 async function readText(path: string, files: FilePort): Promise<string> {
   const file = await files.open(path);
   try {
-    const buffer = Buffer.alloc(FILE_BYTES_MAX);
+    const buffer = Buffer.alloc(KEY_TEXT_BYTES_MAX);
     let length = 0;
     for (;;) {
       const count = await file.read(buffer.subarray(length), length);
@@ -111,6 +123,47 @@ async function linkUnlessThere(from: string, path: string, files: FilePort): Pro
     await files.link(from, path);
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** Where a rotation keeps the new key until the vault goes by it. */
+export function nextKeyPath(path: string): string {
+  return `${path}.next`;
+}
+
+/**
+ * Makes the key that is to follow, in place of one that no vault came to go by. Whoever calls it holds the
+ * vault's write lock. Throws ERR_DISK_FULL, ERR_IO.
+ */
+export async function createNextKey(
+  options: KeyFileOptions & { readonly random: (bytes: number) => Uint8Array },
+): Promise<KeyObject> {
+  const path = nextKeyPath(options.path);
+  try {
+    if ((await options.files.look(path)) !== null) await options.files.remove(path);
+  } catch (error) {
+    throw ioFailure('make the new key file', error);
+  }
+  return createKeyFile({ ...options, path });
+}
+
+/**
+ * Ends a rotation that was begun: the new key takes the old one's place, or is removed if the vault does
+ * not go by it. Whoever calls it holds the vault's write lock. Throws ERR_DISK_FULL, ERR_IO.
+ */
+export async function settleNextKey(
+  options: KeyFileOptions,
+  isRight: (key: KeyObject) => boolean,
+): Promise<void> {
+  const { path, files } = options;
+  const next = await readKeyFile({ ...options, path: nextKeyPath(path) });
+  if (next === null) return;
+  try {
+    if (isRight(next)) await files.rename(nextKeyPath(path), path);
+    else await files.remove(nextKeyPath(path));
+    await files.syncDirectory(dirname(path));
+  } catch (error) {
+    throw ioFailure('put the new key file in place', error);
   }
 }
 

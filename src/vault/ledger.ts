@@ -10,7 +10,7 @@
  * 3. Each owner's state names that owner's last entry (`owner-state.ts`): when the ledger's end is cut
  *    off, or the owner's rows are put back as they once were, that is seen as soon as the owner is looked at.
  */
-import { timingSafeEqual } from 'node:crypto';
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { CborValue } from '../cbor/cbor.ts';
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
@@ -33,7 +33,33 @@ export type LedgerEvent =
       readonly checkpoint: string;
       readonly sequence: number;
       readonly freedPacks: readonly string[];
-    };
+    }
+  /** The first entry under the new master's key. */
+  | { readonly event: 'key rotated' }
+  | { readonly event: 'reencryption begun'; readonly epoch: number }
+  | {
+      readonly event: 'owner reencrypted';
+      readonly owner: string;
+      readonly epoch: number;
+      readonly freedPacks: readonly string[];
+    }
+  | {
+      readonly event: 'owner shredded';
+      readonly owner: string;
+      readonly checkpoints: number;
+      readonly packs: readonly string[];
+    }
+  | { readonly event: 'repacked'; readonly freedPacks: readonly string[] }
+  | { readonly event: 'uses corrected'; readonly chunks: number }
+  | {
+      readonly event: 'rollback accepted';
+      /** What the witness had seen. */
+      readonly seenNumber: number;
+      readonly seenHead: string;
+    }
+  | { readonly event: 'restored from backup'; readonly head: string };
+
+export type LedgerEventName = LedgerEvent['event'];
 
 const BEFORE_FIRST = new Uint8Array(32);
 const ENTRIES_PER_READ = 512;
@@ -49,7 +75,7 @@ export async function appendLedger(
   const number = (last?.number ?? 0) + 1;
   const record = encodeCbor({ ...event, number, time: time.toISOString() });
   const owner = 'owner' in event ? event.owner : null;
-  const mac = authenticate(keys.ledger, last?.mac ?? BEFORE_FIRST, record);
+  const mac = authenticate(keyOf(keys, number), last?.mac ?? BEFORE_FIRST, record);
   const row = { number, owner, record, mac };
   await transaction.addLedger(row);
   return row;
@@ -84,11 +110,20 @@ export async function walkLedger(
 
 function checkEntry(keys: VaultKeys, row: LedgerRow, before: LedgerRow | null): void {
   const number = (before?.number ?? 0) + 1;
-  const mac = authenticate(keys.ledger, before?.mac ?? BEFORE_FIRST, row.record);
+  const mac = authenticate(keyOf(keys, number), before?.mac ?? BEFORE_FIRST, row.record);
   const isAuthentic =
     row.number === number && row.mac.length === mac.length && timingSafeEqual(row.mac, mac);
   // Authentic first: only then is the record read.
   if (!isAuthentic || !isAbout(row)) throw vaultDamaged('The ledger', { entry: row.number });
+}
+
+/** What an entry tells of, for one that was authenticated. */
+export function ledgerEventOf({ record }: Pick<LedgerRow, 'record'>): string {
+  return String((decodeCbor(record) as { readonly [key: string]: CborValue })['event']);
+}
+
+function keyOf(keys: VaultKeys, number: number): KeyObject {
+  return keys.pastLedger.find(({ last }) => number <= last)?.key ?? keys.ledger;
 }
 
 /** Whether number and owner stand in the record as they do in the row. */

@@ -26,16 +26,18 @@ export async function openCheckpoint(
   id: string,
   software: SoftwareNow,
 ): Promise<OpenedCheckpoint> {
-  const { owner, record } = await admit(context, requester, id, software);
-  try {
-    const manifest = await readManifest(context, owner, record.manifest);
-    const image = await readImage(context, owner, manifest, record.info.imageBytes);
-    return { info: record.info, ...image };
-  } catch (error) {
-    // Removed while it was being read: that is no damage.
-    const isDamage = error instanceof HostError && error.code === 'ERR_VAULT_DAMAGED';
-    if (isDamage) await admit(context, requester, id, software);
-    throw error;
+  for (let admitted = await admit(context, requester, id, software); ; ) {
+    const { owner, record } = admitted;
+    try {
+      const manifest = await readManifest(context, owner, record.manifest);
+      const image = await readImage(context, owner, manifest, record.info.imageBytes);
+      return { info: record.info, ...image };
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_DAMAGED') throw error;
+      // Removed while it was being read, or sealed anew under another key: that is no damage.
+      admitted = await admit(context, requester, id, software);
+      if (Buffer.compare(admitted.record.manifest, record.manifest) === 0) throw error;
+    }
   }
 }
 
@@ -45,8 +47,7 @@ async function admit(
   id: string,
   software: SoftwareNow,
 ): Promise<LookedUp> {
-  const { store, keys } = context;
-  const found = await store.index.read((view) => lookUp(view, keys, requester, id));
+  const found = await context.read((view, keys) => lookUp(view, keys, requester, id));
   if (found === null) throw noSuchCheckpoint(id);
   checkRequest(found.record, requester, software);
   return found;

@@ -10,23 +10,33 @@ import { makeDurableDirectory } from '../store/durable-directory.ts';
 import { findEmbeddedStore, openEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { nodeFiles } from '../store/node-files.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, VaultRow } from '../store/store.ts';
+import { COLLECT_DEFAULTS, collectGarbage } from './collect-garbage.ts';
 import { vaultDamaged } from './damage.ts';
-import { checkKeyOutside, createKeyFile, type KeyFileOptions, readKeyFile } from './key-file.ts';
+import { checkKeyOutside } from './key-file.ts';
 import { appendLedger, checkLedgerTail, walkLedger } from './ledger.ts';
+import {
+  findMasterKey,
+  type KeyPlace,
+  type MasterKey,
+  missingKey,
+  unlockVault,
+} from './master-key.ts';
 import { checkCheckpoint, openCheckpoint } from './open-checkpoint.ts';
 import { checkOwnerList, sealOwnerList } from './owner-list.ts';
-import { removeCheckpoints } from './remove-checkpoints.ts';
+import { reencryptOwners } from './reencrypt-owner.ts';
+import { removeCheckpoints, TRASH_GENERATIONS } from './remove-checkpoints.ts';
+import { finishRotation, rotateKey } from './rotate-key.ts';
 import { sealCheckpoint } from './seal-checkpoint.ts';
 import { findCheckpoint, selectCheckpoints } from './select-checkpoint.ts';
 import type { Vault } from './vault.ts';
-import type { VaultContext } from './vault-context.ts';
-import { deriveVaultKeys, isRightKey, sealCheck, type VaultKeys } from './vault-keys.ts';
+import { createContext, type VaultContext } from './vault-context.ts';
+import { deriveVaultKeys, sealCheck } from './vault-keys.ts';
 
 export interface VaultOptions {
   readonly directory: string;
-  /** Outside `directory`. Made together with the vault, and never afterwards. */
-  readonly keyFile: string;
+  /** A file lies outside `directory`; it is made together with the vault, and never afterwards. */
+  readonly key: KeyPlace;
   readonly now: () => Date;
   /** Unpredictable bytes. */
   readonly random: (bytes: number) => Uint8Array;
@@ -49,8 +59,11 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const { now, random, mode = 'create', files = nodeFiles } = options;
   const uid = process.geteuid?.() ?? null;
   const directory = resolve(options.directory);
-  const keyFile = resolve(options.keyFile);
-  checkKeyOutside(await realPath(keyFile, files), await realPath(directory, files));
+  const place = options.key;
+  if (place.kind === 'file') {
+    const path = resolve(place.path);
+    checkKeyOutside(await realPath(path, files), await realPath(directory, files));
+  }
   const there = await checkDirectory(directory, files, uid);
   // Before the key: a key that appears later than this look belongs to whoever made the vault.
   const found = there ? await findEmbeddedStore(directory, files) : { index: false, packs: false };
@@ -60,15 +73,27 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
       facts: { directory },
     });
   }
-  const master = await masterKey({ path: keyFile, files, uid, random }, found.index);
+  const master = findMasterKey(place, { files, uid, random });
+  // Nothing is made for a vault without its key.
+  const key = found.index ? null : await master.forNewVault();
+  if (found.index && (await master.candidates()).length === 0) {
+    throw missingKey({ path: master.file?.path ?? null });
+  }
   if (!there) await makeDirectory(directory, files);
 
   const writer = Buffer.from(random(8)).toString('hex');
   const store = await openEmbeddedStore({ directory, files, writer });
   try {
-    const keys = await unlock(store, master, { now, random }, found.packs);
-    await store.packs.sweep();
-    return bindVault({ store, keys, now, random });
+    await addFirstRows(store, key, { now, random, hasPacks: found.packs, master });
+    const unlock = (row: VaultRow) => unlockVault(master, row);
+    const context = createContext({ store, now, random, unlock });
+    await context.read(async (view, keys) => {
+      await checkLedgerTail(view, keys);
+      await checkOwnerList(view, keys);
+    });
+    await finishRotation(context, master);
+    await store.packs.sweep(TRASH_GENERATIONS);
+    return bindVault(context, master);
   } catch (error) {
     await store.close();
     throw error;
@@ -103,19 +128,6 @@ function noAccess(directory: string, mode: string, why: string, hint?: string): 
   });
 }
 
-async function masterKey(
-  options: KeyFileOptions & { readonly random: VaultOptions['random'] },
-  vaultExists: boolean,
-): Promise<KeyObject> {
-  const key = await readKeyFile(options);
-  if (key !== null) return key;
-  if (!vaultExists) return createKeyFile(options);
-  throw new HostError('ERR_VAULT_KEY', "The vault's key file is missing.", {
-    facts: { path: options.path },
-    hint: 'put the key file back; without it no checkpoint can be opened',
-  });
-}
-
 async function makeDirectory(directory: string, files: FilePort): Promise<void> {
   try {
     await makeDurableDirectory(directory, files);
@@ -137,57 +149,55 @@ async function realPath(path: string, files: FilePort): Promise<string> {
   }
 }
 
-/** The vault's keys, for a vault that the master key belongs to; a new vault gets its first rows. */
-async function unlock(
+/** A new vault gets its first rows, under `key` or, when another process made the index, the key there is. */
+async function addFirstRows(
   { index }: Store,
-  master: KeyObject,
-  { now, random }: Pick<VaultOptions, 'now' | 'random'>,
-  hasPacks: boolean,
-): Promise<VaultKeys> {
-  const known = await index.read((view) => view.vault());
-  const row = known ?? (await index.write((transaction) => firstRows(transaction)));
-  const keys = deriveVaultKeys(master, row.id);
-  if (!isRightKey(keys, row.check)) {
-    throw new HostError('ERR_VAULT_KEY', 'The key file is not the key of this vault.', {
-      hint: 'put the key file of this vault back',
-    });
-  }
-  await index.read(async (view) => {
-    await checkLedgerTail(view, keys);
-    await checkOwnerList(view, keys);
-  });
-  return keys;
-
-  async function firstRows(transaction: Parameters<Parameters<typeof index.write>[0]>[0]) {
-    const first = await transaction.vault();
-    if (first !== null) return first;
+  key: KeyObject | null,
+  {
+    now,
+    random,
+    hasPacks,
+    master,
+  }: Pick<VaultOptions, 'now' | 'random'> & {
+    readonly hasPacks: boolean;
+    readonly master: MasterKey;
+  },
+): Promise<void> {
+  if ((await index.read((view) => view.vault())) !== null) return;
+  await index.write(async (transaction) => {
+    if ((await transaction.vault()) !== null) return;
     if (hasPacks) throw vaultDamaged("The vault's first record");
     const id = random(16);
-    const made = deriveVaultKeys(master, id);
+    const made = deriveVaultKeys(key ?? (await master.forNewVault()), id);
     const entry = await appendLedger(transaction, made, now(), { event: 'vault created' });
-    const owners = sealOwnerList(made, [], entry, random);
-    const fresh = { id, check: sealCheck(made, random), owners };
-    await transaction.addVault(fresh);
-    return fresh;
-  }
+    const owners = sealOwnerList(made, { owners: [], epoch: 0 }, entry, random);
+    const check = sealCheck(made, random);
+    await transaction.addVault({ id, check, owners, ledgerKeys: null });
+  });
 }
 
-function bindVault(context: VaultContext): Vault {
-  const { store, keys } = context;
+function bindVault(context: VaultContext, master: MasterKey): Vault {
+  const { store, read } = context;
   return {
     seal: (request) => sealCheckpoint(context, request),
     list: (requester, { name, job } = {}) =>
       selectCheckpoints(
         context,
         requester,
-        (info) => (name ?? info.name) === info.name && (job ?? info.job) === info.job,
+        {
+          matches: (info) => (name ?? info.name) === info.name,
+          ...(job === undefined ? {} : { job }),
+        },
         Number.POSITIVE_INFINITY,
       ),
     find: (requester, selector) => findCheckpoint(context, requester, selector),
     check: (requester, id, software) => checkCheckpoint(context, requester, id, software),
     open: (requester, id, software) => openCheckpoint(context, requester, id, software),
     remove: (requester, ids) => removeCheckpoints(context, requester, ids),
-    verifyLedger: () => store.index.read((view) => walkLedger(view, keys)),
+    verifyLedger: () => read(walkLedger),
+    collect: (request) => collectGarbage(context, { ...COLLECT_DEFAULTS, ...request }),
+    rotateKey: (request) => rotateKey(context, master, request),
+    resumeReencryption: () => reencryptOwners(context),
     close: () => store.close(),
   };
 }

@@ -4,8 +4,10 @@
  *
  *   sequence    the highest sequence ever given
  *   stampMs     the last stamp given, in milliseconds since 1970
- *   live        HMAC over ids and sequences of all checkpoints, ascending by sequence
+ *   live        HMAC over ids, sequences, jobs and marks of all checkpoints, ascending by sequence
  *   entry, mac  number and mac of the owner's last entry in the ledger
+ *   operators   other owners who may use the checkpoints; absent: nobody
+ *   epoch       of the re-encryption that the owner's key is from; absent: none yet
  *
  * Invariants:
  * 1. Sequences and stamps only ever grow, whatever the clock does and whatever was removed.
@@ -13,13 +15,14 @@
  *    back as it once was: the ledger would go on after `entry`. (Putting back the whole vault as it once
  *    was can't be seen from within it.)
  */
+import { createHash } from 'node:crypto';
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
-import { bytes, checkShape, integer, mapOf, type ShapeOf } from '../cbor/shape.ts';
+import { arrayOf, bytes, checkShape, integer, mapOf, type ShapeOf, text } from '../cbor/shape.ts';
 import type { CheckpointKey, IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
 import { vaultDamaged } from './damage.ts';
-import { appendLedger } from './ledger.ts';
-import { checkOwnerList, saveOwnerList } from './owner-list.ts';
+import { appendLedger, ledgerEventOf } from './ledger.ts';
+import { checkOwnerList, currentEpoch, saveOwnerList } from './owner-list.ts';
 import { bindTo, openSmall, sealSmall } from './sealing.ts';
 import {
   authenticate,
@@ -31,15 +34,20 @@ import {
 } from './vault-keys.ts';
 
 const digest = bytes(32, 32);
-const stateShape = mapOf({
-  sequence: integer(0),
-  stampMs: integer(0),
-  live: digest,
-  entry: integer(1),
-  mac: digest,
-});
+const stateShape = mapOf(
+  {
+    sequence: integer(0),
+    stampMs: integer(0),
+    live: digest,
+    entry: integer(1),
+    mac: digest,
+  },
+  { operators: arrayOf(text(), 1), epoch: integer(1) },
+);
 
 export type OwnerState = ShapeOf<typeof stateShape>;
+/** What of the state a change may set; the rest follows from the checkpoints and the ledger. */
+export type OwnerProgress = Omit<OwnerState, 'live' | 'entry' | 'mac'>;
 
 export interface LoadedOwner {
   readonly number: number;
@@ -63,10 +71,18 @@ export async function loadOwnerKeys(
   if (row === null) {
     // An owner whose row is gone must not be taken for a new one.
     await checkOwnerList(view, keys);
+    await checkUnknown(view, owner);
     return null;
   }
   const ownerKeys = unwrapOwnerKeys(keys, owner, row.wrappedKey);
   return { number: row.number, keys: ownerKeys, sealedState: row.state };
+}
+
+/** Of an owner without a row the ledger says nothing, or at last that the owner was shredded. */
+async function checkUnknown(view: IndexView, owner: string): Promise<void> {
+  const entry = await view.lastLedgerOf(owner);
+  if (entry === null || ledgerEventOf(entry) === 'owner shredded') return;
+  throw vaultDamaged('The list of owners', { owner });
 }
 
 /** The owner and all of the owner's checkpoints, checked; null as above. Throws ERR_VAULT_DAMAGED. */
@@ -99,35 +115,42 @@ export async function addOwner(
 ): Promise<LoadedOwner> {
   const { keys: ownerKeys, wrapped } = makeOwnerKeys(keys, owner, random);
   const entry = await appendLedger(transaction, keys, time, { event: 'owner added', owner });
-  const state = makeState(ownerKeys, { sequence: 0, stampMs: 0 }, [], entry);
+  const epoch = await currentEpoch(transaction, keys);
+  const fresh = { sequence: 0, stampMs: 0, ...(epoch === 0 ? {} : { epoch }) };
+  const state = makeState(ownerKeys, fresh, [], entry);
   const sealed = sealState(ownerKeys, state, random);
   const number = await transaction.addOwner({ name: owner, wrappedKey: wrapped, state: sealed });
   await saveOwnerList(transaction, keys, entry, random);
   return { number, keys: ownerKeys, state, checkpoints: [] };
 }
 
-/** Writes the state after a change. `checkpoints` are those that there are now, ascending. */
+/**
+ * Writes the state after a change: `progress` over what it was. `checkpoints` are those that there are now,
+ * ascending; `entry` is the change's own in the ledger.
+ */
 export async function saveOwner(
   transaction: IndexTransaction,
-  owner: LoadedOwner,
-  progress: Pick<OwnerState, 'sequence' | 'stampMs'>,
+  owner: Pick<LoadedOwner, 'number' | 'keys' | 'state'>,
+  progress: Partial<OwnerProgress>,
   checkpoints: readonly CheckpointKey[],
   entry: LedgerRow,
   random: Random,
 ): Promise<void> {
-  const state = makeState(owner.keys, progress, checkpoints, entry);
+  const state = makeState(owner.keys, { ...owner.state, ...progress }, checkpoints, entry);
   await transaction.setOwnerState(owner.number, sealState(owner.keys, state, random));
 }
 
 function makeState(
   keys: OwnerKeys,
-  { sequence, stampMs }: Pick<OwnerState, 'sequence' | 'stampMs'>,
+  { sequence, stampMs, operators, epoch }: OwnerProgress,
   checkpoints: readonly CheckpointKey[],
   entry: LedgerRow,
 ): OwnerState {
   return {
     sequence,
     stampMs,
+    ...(operators === undefined || operators.length === 0 ? {} : { operators }),
+    ...(epoch === undefined ? {} : { epoch }),
     live: digestLive(keys, checkpoints),
     entry: entry.number,
     mac: entry.mac,
@@ -151,7 +174,19 @@ function stateBinding(keys: OwnerKeys): Uint8Array {
   return bindTo('owner state', keys.vaultId, keys.owner);
 }
 
+/** What a row says of the job that its checkpoint is of. */
+export function jobTag(keys: OwnerKeys, job: string): Uint8Array {
+  // The list's lines begin with a digit.
+  return authenticate(keys.live, Buffer.from(`job ${job}`));
+}
+
 function digestLive(keys: OwnerKeys, checkpoints: readonly CheckpointKey[]): Uint8Array {
-  const list = checkpoints.map(({ id, sequence }) => `${sequence} ${id}\n`).join('');
+  const list = checkpoints.map(liveLine).join('');
   return authenticate(keys.live, Buffer.from(list));
+}
+
+function liveLine({ id, sequence, job, mark }: CheckpointKey): string {
+  const ofJob = job === null ? '' : ` job ${Buffer.from(job).toString('hex')}`;
+  const marked = mark === null ? '' : ` mark ${createHash('sha256').update(mark).digest('hex')}`;
+  return `${sequence} ${id}${ofJob}${marked}\n`;
 }

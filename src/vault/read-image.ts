@@ -16,7 +16,7 @@ const READ_BYTES = 1_048_576;
 /** Chunks opened before other work gets its turn: about two milliseconds. */
 const CHUNKS_PER_TURN = 16;
 
-interface OwnerReference {
+export interface OwnerReference {
   readonly number: number;
   readonly keys: OwnerKeys;
 }
@@ -62,7 +62,7 @@ export async function readImage(
 }
 
 /** Hands over each chunk's plaintext with its index, in an order of the store's convenience. */
-async function readChunks(
+export async function readChunks(
   context: VaultContext,
   owner: OwnerReference,
   identities: readonly Uint8Array[],
@@ -92,22 +92,17 @@ async function readChunks(
 }
 
 async function locate(
-  { store }: VaultContext,
+  { read }: VaultContext,
   owner: OwnerReference,
   identities: readonly Uint8Array[],
   plainBytesMax: number,
 ): Promise<{ readonly rows: ChunkRow[]; readonly keys: ReadonlyMap<string, KeyObject> }> {
-  return store.index.read(async (view) => {
+  return read(async (view) => {
     const rows: ChunkRow[] = [];
     const keys = new Map<string, KeyObject>();
     for (const row of await view.chunks(owner.number, identities)) {
-      // The sizes are not authenticated yet, and are about to be allocated.
-      const fits =
-        row !== null &&
-        row.plainBytes <= plainBytesMax &&
-        row.storedBytes >= TAG_BYTES &&
-        row.storedBytes <= row.plainBytes + TAG_BYTES;
-      if (!fits) throw vaultDamaged("A part of the checkpoint's image");
+      if (row === null) throw vaultDamaged("A part of the checkpoint's image");
+      checkSizes(row, plainBytesMax);
       rows.push(row);
       if (keys.has(row.pack)) continue;
       const pack = await view.pack(row.pack);
@@ -120,13 +115,22 @@ async function locate(
   });
 }
 
+/** Sizes are not authenticated yet when they are about to be allocated. Throws ERR_VAULT_DAMAGED. */
+export function checkSizes({ plainBytes, storedBytes }: ChunkRow, plainBytesMax: number): void {
+  const fits =
+    plainBytes <= plainBytesMax &&
+    storedBytes >= TAG_BYTES &&
+    storedBytes <= plainBytes + TAG_BYTES;
+  if (!fits) throw vaultDamaged("A part of the checkpoint's image");
+}
+
 function comparePlaces(a: ChunkRow, b: ChunkRow): number {
   if (a.pack !== b.pack) return a.pack < b.pack ? -1 : 1;
   return a.offsetBytes - b.offsetBytes;
 }
 
 /** Splits `order` where the next chunk doesn't follow at once, or the run grows too long to read at once. */
-function* contiguousRuns(
+export function* contiguousRuns(
   rows: readonly ChunkRow[],
   order: readonly number[],
 ): Generator<readonly number[]> {
@@ -149,7 +153,7 @@ function* contiguousRuns(
   if (run.length > 0) yield run;
 }
 
-async function readRun(
+export async function readRun(
   packs: PackStore,
   rows: readonly ChunkRow[],
   run: readonly number[],

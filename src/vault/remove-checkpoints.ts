@@ -1,6 +1,7 @@
 /**
  * Removing checkpoints: the rows go in one transaction, together with the references to their chunks;
- * packs that nothing refers to any more are deleted after it has committed.
+ * packs that nothing refers to any more become trash of a new generation, and what has been trash for two
+ * generations is deleted after the commit.
  *
  * A checkpoint that is damaged can be removed too. Which chunks it used can't be told then, so they stay.
  */
@@ -13,21 +14,24 @@ import { openRecord } from './record.ts';
 import { noSuchCheckpoint } from './select-checkpoint.ts';
 import type { VaultContext } from './vault-context.ts';
 
+/** A pack stays so many collections in the trash: whoever was reading from it then has read by now. */
+export const TRASH_GENERATIONS = 2;
+
 /** See `Vault.remove`. */
 export async function removeCheckpoints(
   context: VaultContext,
   requester: Requester,
   ids: readonly string[],
 ): Promise<void> {
-  const { store, keys, now, random } = context;
+  const { store, write, now, random } = context;
   const wanted = new Set(ids);
   if (wanted.size === 0) return;
   const used = await usedChunks(context, requester, wanted);
-  const freed = await store.index.write(async (transaction) => {
+  await write(async (transaction, keys) => {
     const owner = await loadOwner(transaction, keys, requester.owner);
     if (owner === null) throw noSuchCheckpoint(ids[0]!);
     let last = null;
-    const freedPacks: string[] = [];
+    await transaction.nextGeneration();
     const kept = owner.checkpoints.filter(({ id }) => !wanted.has(id));
     const removed = owner.checkpoints.filter(({ id }) => wanted.has(id));
     for (const id of wanted) {
@@ -35,23 +39,19 @@ export async function removeCheckpoints(
     }
     for (const { id, sequence } of removed) {
       await transaction.removeCheckpoint(id);
-      const freedHere = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
-      freedPacks.push(...freedHere);
+      const freedPacks = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
       last = await appendLedger(transaction, keys, now(), {
         event: 'removed',
         owner: requester.owner,
         checkpoint: id,
         sequence,
-        freedPacks: freedHere,
+        freedPacks,
       });
     }
-    await saveOwner(transaction, owner, owner.state, kept, last!, random);
-    return freedPacks;
+    await saveOwner(transaction, owner, {}, kept, last!, random);
   });
-  for (const pack of freed) {
-    // Done is done: what can't be deleted now is recorded as freed, and the next sweep deletes it.
-    await store.packs.remove(pack).catch(() => undefined);
-  }
+  // Done is done: what can't be deleted now stays trash, and the next sweep deletes it.
+  await store.packs.sweep(TRASH_GENERATIONS).catch(() => undefined);
 }
 
 /** Each distinct chunk of each checkpoint, by checkpoint id. */
@@ -60,8 +60,7 @@ async function usedChunks(
   requester: Requester,
   ids: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, readonly Uint8Array[]>> {
-  const { store, keys } = context;
-  const found = await store.index.read(async (view) => {
+  const found = await context.read(async (view, keys) => {
     const owner = await loadOwner(view, keys, requester.owner);
     const records = [];
     for (const id of ids) {

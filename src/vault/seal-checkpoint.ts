@@ -20,11 +20,26 @@ import type { CheckpointInfo } from './checkpoint-info.ts';
 import { chunkIdentity, compressChunk, type PackedChunk, sealChunk } from './chunk.ts';
 import { appendLedger } from './ledger.ts';
 import { cutImage, encodeManifest, MANIFEST_BYTES_MAX } from './manifest.ts';
-import { addOwner, type LoadedOwner, loadOwner, loadOwnerKeys, saveOwner } from './owner-state.ts';
+import {
+  addOwner,
+  jobTag,
+  type LoadedOwner,
+  loadOwner,
+  loadOwnerKeys,
+  saveOwner,
+} from './owner-state.ts';
+import { mayCommitYet } from './pack-filler.ts';
+import { checkByteCap, checkCheckpointCap } from './quota.ts';
 import { sealRecord } from './record.ts';
 import type { SealRequest } from './vault.ts';
 import type { VaultContext } from './vault-context.ts';
-import { makePackKey, type OwnerKeys } from './vault-keys.ts';
+import {
+  areSameOwnerKeys,
+  makePackKey,
+  type OwnerKeys,
+  type Random,
+  type VaultKeys,
+} from './vault-keys.ts';
 
 /** Hashed before other work gets its turn: one to two milliseconds. */
 const HASHES_PER_TURN = 32;
@@ -60,7 +75,18 @@ export async function sealCheckpoint(
   if (owner === '' || owner.length > OWNER_LENGTH_MAX || request.pages.length % PAGE_BYTES !== 0) {
     throw new HostError('ERR_USAGE', 'The image has half a page, or its owner has no name.');
   }
-  const keys = await ownerKeys(context, owner);
+  for (;;) {
+    const info = await sealUnder(await ownerKeys(context, owner), context, request);
+    // Null: the owner's key was replaced meanwhile, and everything is named by it.
+    if (info !== null) return info;
+  }
+}
+
+async function sealUnder(
+  keys: OwnerKeys,
+  context: VaultContext,
+  request: SealRequest,
+): Promise<CheckpointInfo | null> {
   const image = await nameImage(keys, request.head, request.pages);
   const writer = await context.store.packs.create();
   const { key, wrapped } = makePackKey(keys, writer.pack, context.random);
@@ -68,23 +94,22 @@ export async function sealCheckpoint(
   try {
     const info = await storeAndCommit(context, request, keys, image, pack);
     // All of its chunks may have come in from elsewhere meanwhile.
-    await (pack.rows.size === 0 ? writer.discard() : writer.close());
+    await (info === null || pack.rows.size === 0 ? writer.discard() : writer.close());
     return info;
   } catch (error) {
-    const mayCommitYet = error instanceof HostError && error.facts['outcome'] === 'unknown';
-    await (mayCommitYet ? writer.close() : writer.discard());
+    await (mayCommitYet(error) ? writer.close() : writer.discard());
     throw error;
   }
 }
 
 async function ownerKeys(
-  { store, keys, now, random }: VaultContext,
+  { read, write, now, random }: VaultContext,
   owner: string,
 ): Promise<OwnerKeys> {
-  const known = await store.index.read((view) => loadOwnerKeys(view, keys, owner));
+  const known = await read((view, keys) => loadOwnerKeys(view, keys, owner));
   if (known !== null) return known.keys;
-  const added = await store.index.write(
-    async (transaction) =>
+  const added = await write(
+    async (transaction, keys) =>
       (await loadOwner(transaction, keys, owner)) ??
       (await addOwner(transaction, keys, owner, now(), random)),
   );
@@ -122,18 +147,18 @@ async function storeAndCommit(
   keys: OwnerKeys,
   image: NamedImage,
   pack: OpenPack,
-): Promise<CheckpointInfo> {
-  const { index } = context.store;
-  const found = await index.read(async (view) => {
-    const owner = await loadOwner(view, context.keys, keys.owner);
+): Promise<CheckpointInfo | null> {
+  const found = await context.read(async (view, vaultKeys) => {
+    const owner = await loadOwnerKeys(view, vaultKeys, keys.owner);
     return owner === null ? [...image.pieces.keys()] : missing(view, owner, image);
   });
   for (let wanted = found; ; ) {
     await storePieces(keys, image, pack, wanted);
     await pack.writer.sync();
-    const outcome = await index.write((transaction) =>
-      commit(context, transaction, request, image, pack),
+    const outcome = await context.write((transaction, vaultKeys) =>
+      commit(context, { transaction, vaultKeys, keys }, request, image, pack),
     );
+    if (outcome === null) return null;
     if ('info' in outcome) return outcome.info;
     wanted = outcome.missing;
   }
@@ -199,29 +224,38 @@ async function* compressInOrder(
 
 type CommitOutcome = { readonly info: CheckpointInfo } | { readonly missing: string[] };
 
+interface CommitTools {
+  readonly transaction: IndexTransaction;
+  readonly vaultKeys: VaultKeys;
+  /** Those of the owner that the image's chunks are named by. */
+  readonly keys: OwnerKeys;
+}
+
+/** Null, and nothing changed, when the owner has another key by now, or is gone. */
 async function commit(
-  context: VaultContext,
-  transaction: IndexTransaction,
+  { now, random }: VaultContext,
+  { transaction, vaultKeys, keys }: CommitTools,
   request: SealRequest,
   image: NamedImage,
   pack: OpenPack,
-): Promise<CommitOutcome> {
-  const { keys, now, random } = context;
+): Promise<CommitOutcome | null> {
   const time = now();
-  const owner =
-    (await loadOwner(transaction, keys, request.requester.owner)) ??
-    (await addOwner(transaction, keys, request.requester.owner, time, random));
+  const owner = await loadOwner(transaction, vaultKeys, keys.owner);
+  if (owner === null || !areSameOwnerKeys(owner.keys, keys)) return null;
+  checkCheckpointCap(owner, request);
   const absent = new Set(await missing(transaction, owner, image));
   const unstored = [...absent].filter((name) => !pack.rows.has(name));
   if (unstored.length > 0) return { missing: unstored };
 
   // What another process has stored meanwhile is taken from there; our copy stays unnamed.
   for (const name of [...pack.rows.keys()]) if (!absent.has(name)) pack.rows.delete(name);
+  const { writer, wrappedKey } = pack;
   if (pack.rows.size > 0) {
-    const { writer, wrappedKey } = pack;
-    await transaction.addPack({ name: writer.pack, owner: owner.number, wrappedKey });
+    const bytes = writer.lengthBytes;
+    await transaction.addPack({ name: writer.pack, owner: owner.number, wrappedKey, bytes });
     await transaction.addChunks(owner.number, [...pack.rows.values()]);
   }
+  await checkByteCap(transaction, owner, request, pack.rows.size === 0 ? 0 : writer.lengthBytes);
   const shared = [...image.pieces].filter(([name]) => !absent.has(name));
   await transaction.retainChunks(
     owner.number,
@@ -231,22 +265,24 @@ async function commit(
   const sequence = owner.state.sequence + 1;
   const stampMs = Math.max(time.getTime(), owner.state.stampMs + 1);
   const storedBytes = pack.rows.size === 0 ? 0 : pack.writer.lengthBytes;
-  const info = describe(context, request, sequence, stampMs, storedBytes);
+  const info = describe(random, request, sequence, stampMs, storedBytes);
   const record = sealRecord(owner.keys, info, image.manifest, random);
-  await transaction.addCheckpoint({ id: info.id, owner: owner.number, sequence, record });
-  const entry = await appendLedger(transaction, keys, time, {
+  const job = jobTag(owner.keys, info.job);
+  const key = { id: info.id, sequence, job, mark: null };
+  await transaction.addCheckpoint({ ...key, owner: owner.number, record });
+  const entry = await appendLedger(transaction, vaultKeys, time, {
     event: 'sealed',
     owner: owner.keys.owner,
     checkpoint: info.id,
     sequence,
   });
-  const checkpoints = [...owner.checkpoints, { id: info.id, sequence }];
+  const checkpoints = [...owner.checkpoints, key];
   await saveOwner(transaction, owner, { sequence, stampMs }, checkpoints, entry, random);
   return { info };
 }
 
 function describe(
-  { random }: VaultContext,
+  random: Random,
   request: SealRequest,
   sequence: number,
   stampMs: number,

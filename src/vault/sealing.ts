@@ -14,7 +14,8 @@ import {
 import type { CborValue } from '../cbor/cbor.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 
-export const VAULT_FORMAT = 1;
+/** Format of what is sealed; the index has one of its own (`../store/index-schema.ts`). */
+export const SEALING_FORMAT = 1;
 export const KEY_BYTES = 32;
 export const TAG_BYTES = 16;
 export const NONCE_BYTES = 12;
@@ -23,7 +24,7 @@ const ALGORITHM = 'aes-256-gcm';
 
 /** What a sealed thing is bound to. */
 export function bindTo(kind: string, ...where: readonly CborValue[]): Uint8Array {
-  return encodeCbor(['stasis vault', VAULT_FORMAT, kind, ...where]);
+  return encodeCbor(['stasis vault', SEALING_FORMAT, kind, ...where]);
 }
 
 /** A key for one purpose out of another key. */

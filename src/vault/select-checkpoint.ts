@@ -3,11 +3,11 @@
  * back is noticed whatever was asked for.
  */
 import { HostError } from '../fault/host-error.ts';
-import type { CheckpointRow, IndexView } from '../store/store.ts';
+import type { CheckpointKey, CheckpointRow, IndexView } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import type { CheckpointInfo, Requester } from './checkpoint-info.ts';
 import { vaultDamaged } from './damage.ts';
-import { type LoadedOwner, loadOwner, loadOwnerKeys } from './owner-state.ts';
+import { jobTag, type LoadedOwner, loadOwner, loadOwnerKeys } from './owner-state.ts';
 import { type CheckpointRecord, openRecord } from './record.ts';
 import { ownerMismatch } from './requester.ts';
 import type { Selector } from './vault.ts';
@@ -18,41 +18,53 @@ const RECORDS_PER_TURN = 128;
 
 /** The owner's checkpoints that `matches` takes, newest first, `countMax` at most. */
 export async function selectCheckpoints(
-  { store, keys }: VaultContext,
+  { read }: VaultContext,
   requester: Requester,
-  matches: (info: CheckpointInfo) => boolean,
+  { job, matches }: { readonly job?: string; readonly matches: (info: CheckpointInfo) => boolean },
   countMax: number,
 ): Promise<CheckpointInfo[]> {
-  return store.index.read(async (view) => {
+  return read(async (view, keys) => {
     const owner = await loadOwner(view, keys, requester.owner);
     const found: CheckpointInfo[] = [];
-    for (const [index, { id }] of (owner?.checkpoints ?? []).toReversed().entries()) {
+    const candidates = owner === null ? [] : ofJob(owner, job);
+    for (const [index, { id }] of candidates.toReversed().entries()) {
       if (found.length === countMax) break;
       if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
       const { info } = await readRecord(view, keys, owner!, id);
-      if (matches(info)) found.push(info);
+      if ((job ?? info.job) === info.job && matches(info)) found.push(info);
     }
     return found;
   });
+}
+
+/** Those that may be of the job: what was sealed in the time of format 1 does not say. */
+function ofJob(
+  { keys, checkpoints }: LoadedOwner,
+  job: string | undefined,
+): readonly CheckpointKey[] {
+  if (job === undefined) return checkpoints;
+  const tag = jobTag(keys, job);
+  return checkpoints.filter((key) => key.job === null || Buffer.compare(key.job, tag) === 0);
 }
 
 /** See `Vault.find`. */
 export async function findCheckpoint(
   context: VaultContext,
   requester: Requester,
-  { name, id, at }: Selector,
+  { name, job, id, at }: Selector,
 ): Promise<CheckpointInfo | null> {
   // ISO stamps of one form sort as their times do.
   const latest = at?.toISOString();
   const matches = (info: CheckpointInfo): boolean =>
-    (name === undefined || info.name === name) && (latest === undefined || info.stamp <= latest);
+    (name === undefined || info.name === name) &&
+    (job === undefined || info.job === job) &&
+    (latest === undefined || info.stamp <= latest);
   if (id === undefined) {
-    const [found] = await selectCheckpoints(context, requester, matches, 1);
+    const which = { matches, ...(job === undefined ? {} : { job }) };
+    const [found] = await selectCheckpoints(context, requester, which, 1);
     return found ?? null;
   }
-  const record = await context.store.index.read((view) =>
-    lookUp(view, context.keys, requester, id),
-  );
+  const record = await context.read((view, keys) => lookUp(view, keys, requester, id));
   return record !== null && matches(record.record.info) ? record.record.info : null;
 }
 

@@ -1,10 +1,68 @@
-import type { Store } from '../store/store.ts';
+/**
+ * What every operation of an open vault works with.
+ *
+ * The vault's keys are handed to each transaction anew, since another process may change the master key at
+ * any time (`rotate-key.ts`): whether the keys at hand are still the right ones is seen by the vault's
+ * first row, and if not they are derived again from wherever the master key comes from.
+ */
+import { HostError } from '../fault/host-error.ts';
+import type { IndexTransaction, IndexView, Store, VaultRow } from '../store/store.ts';
+import { vaultDamaged } from './damage.ts';
 import type { Random, VaultKeys } from './vault-keys.ts';
 
-/** What every operation of an open vault works with. */
 export interface VaultContext {
   readonly store: Store;
-  readonly keys: VaultKeys;
   readonly now: () => Date;
   readonly random: Random;
+  /** `Index.read`, with the keys of that moment. */
+  read<T>(work: (view: IndexView, keys: VaultKeys) => Promise<T>): Promise<T>;
+  /** `Index.write`, with the keys of that moment. */
+  write<T>(work: (transaction: IndexTransaction, keys: VaultKeys) => Promise<T>): Promise<T>;
+  /** These are the keys from now on, where the master key that was known does not lead to them. */
+  adopt(check: Uint8Array, keys: VaultKeys): void;
+}
+
+export interface ContextOptions extends Pick<VaultContext, 'store' | 'now' | 'random'> {
+  /** The vault's keys; throws ERR_VAULT_KEY when there is no key that fits the row. */
+  readonly unlock: (row: VaultRow) => Promise<VaultKeys>;
+}
+
+/** Unlocks nothing by itself: the first transaction does. */
+export function createContext(options: ContextOptions): VaultContext {
+  const { store, unlock } = options;
+  let known: { readonly check: Uint8Array; readonly keys: VaultKeys } | null = null;
+
+  async function keysNow(view: IndexView): Promise<VaultKeys> {
+    const row = await view.vault();
+    if (row === null) throw vaultDamaged("The vault's first record");
+    if (known === null || Buffer.compare(known.check, row.check) !== 0) {
+      known = { check: row.check, keys: await unlock(row) };
+    }
+    return known.keys;
+  }
+
+  async function read<T>(work: (view: IndexView, keys: VaultKeys) => Promise<T>): Promise<T> {
+    return store.index.read(async (view) => work(view, await keysNow(view)));
+  }
+
+  return {
+    store,
+    now: options.now,
+    random: options.random,
+    adopt: (check, keys) => {
+      known = { check, keys };
+    },
+    read: async (work) => {
+      if (known !== null) return read(work);
+      try {
+        return await read(work);
+      } catch (error) {
+        // The key may have been changed between the look at the row and the look at the key.
+        if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_KEY') throw error;
+        return read(work);
+      }
+    },
+    write: (work) =>
+      store.index.write(async (transaction) => work(transaction, await keysNow(transaction))),
+  };
 }

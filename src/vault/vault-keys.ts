@@ -3,6 +3,7 @@
  *
  *   master (key file) ─ HKDF, salt = vault id ─┬─ check: proves that key and vault belong together
  *                                              ├─ ledger: chains the ledger
+ *                                              ├─ ledger keys: seals the ledger's earlier keys
  *                                              ├─ owners: seals the list of owners
  *                                              └─ wrap: seals each owner's key
  *   owner (random, wrapped) ─ HKDF ─┬─ identity: names chunks
@@ -21,8 +22,17 @@ export interface VaultKeys {
   readonly vaultId: Uint8Array;
   readonly check: KeyObject;
   readonly ledger: KeyObject;
+  /** Keys of the ledger under earlier masters, ascending (`ledger-keys.ts`). */
+  readonly pastLedger: readonly PastLedgerKey[];
+  readonly ledgerKeys: KeyObject;
   readonly owners: KeyObject;
   readonly wrap: KeyObject;
+}
+
+export interface PastLedgerKey {
+  /** The number of the last entry under this key. */
+  readonly last: number;
+  readonly key: KeyObject;
 }
 
 export interface OwnerKeys {
@@ -42,6 +52,8 @@ export function deriveVaultKeys(master: KeyObject, vaultId: Uint8Array): VaultKe
     vaultId,
     check: derive('check'),
     ledger: derive('ledger'),
+    pastLedger: [],
+    ledgerKeys: derive('ledger keys'),
     owners: derive('owners'),
     wrap: derive('wrap'),
   };
@@ -64,15 +76,40 @@ export function makeOwnerKeys(
   random: Random,
 ): { readonly keys: OwnerKeys; readonly wrapped: Uint8Array } {
   const secret = random(KEY_BYTES);
-  const wrapped = sealSmall(keys.wrap, bindTo('owner key', keys.vaultId, owner), secret, random);
+  const wrapped = sealSmall(keys.wrap, ownerBinding(keys, owner), secret, random);
   return { keys: deriveOwnerKeys(keys, owner, secret), wrapped };
 }
 
 /** Throws ERR_VAULT_DAMAGED. */
 export function unwrapOwnerKeys(keys: VaultKeys, owner: string, wrapped: Uint8Array): OwnerKeys {
-  const secret = openSmall(keys.wrap, bindTo('owner key', keys.vaultId, owner), wrapped);
+  return deriveOwnerKeys(keys, owner, unwrapOwnerSecret(keys, owner, wrapped));
+}
+
+/** The same key of an owner under the keys of another master. Throws ERR_VAULT_DAMAGED. */
+export function rewrapOwnerKey(
+  from: VaultKeys,
+  to: VaultKeys,
+  owner: string,
+  wrapped: Uint8Array,
+  random: Random,
+): Uint8Array {
+  const secret = unwrapOwnerSecret(from, owner, wrapped);
+  return sealSmall(to.wrap, ownerBinding(to, owner), secret, random);
+}
+
+function unwrapOwnerSecret(keys: VaultKeys, owner: string, wrapped: Uint8Array): Uint8Array {
+  const secret = openSmall(keys.wrap, ownerBinding(keys, owner), wrapped);
   if (secret === null) throw vaultDamaged("An owner's key", { owner });
-  return deriveOwnerKeys(keys, owner, secret);
+  return secret;
+}
+
+function ownerBinding(keys: VaultKeys, owner: string): Uint8Array {
+  return bindTo('owner key', keys.vaultId, owner);
+}
+
+/** Whether both are derived from one key of one owner. */
+export function areSameOwnerKeys(a: OwnerKeys, b: OwnerKeys): boolean {
+  return a.owner === b.owner && a.identity.equals(b.identity);
 }
 
 function deriveOwnerKeys(keys: VaultKeys, owner: string, secret: Uint8Array): OwnerKeys {

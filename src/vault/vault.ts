@@ -16,6 +16,9 @@ import type {
   SoftwareIdentity,
   SoftwareNow,
 } from './checkpoint-info.ts';
+import type { Collected, CollectRequest } from './collect-garbage.ts';
+import type { VaultCaps } from './quota.ts';
+import type { Rotated, RotateRequest } from './rotate-key.ts';
 
 export interface SealRequest {
   readonly requester: Requester;
@@ -31,11 +34,15 @@ export interface SealRequest {
   readonly head: Uint8Array;
   /** A whole number of 64 KiB pages. */
   readonly pages: Uint8Array;
+  /** What the owner may keep; without limit where absent. */
+  readonly caps?: VaultCaps;
 }
 
 /** All conditions given have to hold; none at all means the owner's last checkpoint. */
 export interface Selector {
   readonly name?: string;
+  /** The job's id; found faster than by name. */
+  readonly job?: string;
   readonly id?: string;
   /** The newest stamp at or before it. */
   readonly at?: Date;
@@ -50,7 +57,7 @@ export interface OpenedCheckpoint {
 export interface Vault {
   /**
    * Seals an image. Resolves when it is durable. Throws ERR_DISK_FULL, ERR_IO (the operation in the
-   * facts), ERR_VAULT_BUSY, ERR_VAULT_DAMAGED; the vault is usable afterwards.
+   * facts), ERR_VAULT_BUSY, ERR_VAULT_DAMAGED, ERR_QUOTA; the vault is usable afterwards.
    */
   seal(request: SealRequest): Promise<CheckpointInfo>;
   /** The requester's own checkpoints, newest first. */
@@ -74,5 +81,11 @@ export interface Vault {
   remove(requester: Requester, ids: readonly string[]): Promise<void>;
   /** Walks the whole ledger and checks its chain. Throws ERR_VAULT_DAMAGED where it is broken. */
   verifyLedger(): Promise<{ readonly entries: number; readonly head: string }>;
+  /** Gives back room (`collect-garbage.ts`). */
+  collect(request?: Partial<CollectRequest>): Promise<Collected>;
+  /** Changes the master key (`rotate-key.ts`). */
+  rotateKey(request: RotateRequest): Promise<Rotated>;
+  /** Does what a re-encryption that was interrupted left to do; for how many owners. */
+  resumeReencryption(): Promise<number>;
   close(): Promise<void>;
 }

@@ -32,7 +32,7 @@ async function writePack(store: Store): Promise<string> {
 
 async function namePack(store: Store, pack: string): Promise<void> {
   await store.index.write((transaction) =>
-    transaction.addPack({ name: pack, owner: 1, wrappedKey: BYTES }),
+    transaction.addPack({ name: pack, owner: 1, wrappedKey: BYTES, bytes: 8 }),
   );
 }
 
@@ -57,8 +57,10 @@ describe('packs', () => {
     expect([...(await store.packs.read(pack, 0, 8))]).toEqual([...BYTES]);
     expect([...(await store.packs.read(pack, 2, 3))]).toEqual([3, 4, 5]);
     await expect(store.packs.read(pack, 5, 4)).rejects.toEqual(DAMAGED);
-    await store.packs.remove(pack);
-    await store.packs.remove(pack);
+    expect(await store.packs.lengthOf(pack)).toBe(8);
+    await store.packs.destroy([pack]);
+    await store.packs.destroy([pack]);
+    expect(await store.packs.lengthOf(pack)).toBeNull();
     await expect(store.packs.read(pack, 0, 1)).rejects.toEqual(DAMAGED);
     await store.close();
   });
@@ -67,7 +69,8 @@ describe('packs', () => {
     const store = await open(makeDirectory());
     for (const name of ['../index.sqlite', '/etc/passwd', '', `${WRITER}-1.pack/x`]) {
       await expect(store.packs.read(name, 0, 1)).rejects.toEqual(DAMAGED);
-      await expect(store.packs.remove(name)).rejects.toEqual(DAMAGED);
+      await expect(store.packs.destroy([name])).rejects.toEqual(DAMAGED);
+      await expect(store.packs.lengthOf(name)).rejects.toEqual(DAMAGED);
     }
     await store.close();
   });
@@ -89,12 +92,12 @@ describe('sweeping', () => {
     const directory = makeDirectory();
     const [alive, sweeper] = [await open(directory), await open(directory, OTHER)];
     const unnamed = await writePack(alive);
-    await sweeper.packs.sweep();
+    await sweeper.packs.sweep(2);
     expect(packsIn(directory)).toEqual([unnamed]);
     await namePack(alive, unnamed);
     await Promise.all([alive.close(), sweeper.close()]);
     const later = await open(directory);
-    await later.packs.sweep();
+    await later.packs.sweep(2);
     expect(packsIn(directory)).toEqual([unnamed]);
     await later.close();
   });
@@ -109,23 +112,69 @@ describe('sweeping', () => {
     writeFileSync(join(directory, 'packs', 'notes.txt'), 'not ours');
     const store = await open(directory);
     await namePack(store, `${OTHER}-2.pack`);
-    await store.packs.sweep();
+    await store.packs.sweep(2);
     expect(packsIn(directory)).toEqual([`${OTHER}-2.pack`, 'notes.txt']);
     expect(readdirSync(join(directory, 'writers'))).toEqual([]);
     await store.close();
   });
 
-  test('removes packs freed earlier, unless the list names one in use', async () => {
+  test('removes a pack that nobody names of a writer that left no lease', async () => {
+    const directory = makeDirectory();
+    await (await open(directory)).close();
+    writeFileSync(join(directory, 'packs', `${OTHER}-7.pack`), '12345');
+    const store = await open(directory);
+    expect(await store.packs.planSweep(2)).toMatchObject({ packs: 1, bytes: 5 });
+    expect(packsIn(directory)).toEqual([`${OTHER}-7.pack`]);
+    expect(await store.packs.sweep(2)).toMatchObject({ packs: 1, bytes: 5 });
+    expect(packsIn(directory)).toEqual([]);
+    await store.close();
+  });
+
+  test('removes trash that is old enough, unless the list names a pack in use', async () => {
     const directory = makeDirectory();
     const store = await open(directory);
-    const [used, unused] = [await writePack(store), await writePack(store)];
+    const [used, old, young] = [
+      await writePack(store),
+      await writePack(store),
+      await writePack(store),
+    ];
     await namePack(store, used);
     const database = new DatabaseSync(join(directory, 'index.sqlite'));
-    database.prepare('INSERT INTO freed_packs VALUES (?), (?)').run(used, unused);
+    database.exec("INSERT INTO vault VALUES (1, x'00', x'00', x'00', NULL, 5)");
+    const discard = database.prepare('INSERT INTO trash VALUES (?, ?, 8)');
+    for (const [pack, generation] of [
+      [used, 1],
+      [old, 3],
+      [young, 4],
+    ] as const) {
+      discard.run(pack, generation);
+    }
     database.close();
-    await store.packs.sweep();
+    expect(await store.packs.sweep(2)).toMatchObject({ packs: 2, kept: 1, keptBytes: 8 });
+    expect(packsIn(directory)).toEqual([used, young].sort());
+    expect(await store.packs.sweep(0)).toMatchObject({ packs: 1, kept: 0 });
     expect(packsIn(directory)).toEqual([used]);
     await store.close();
+  });
+
+  test('deletes no trash while somebody holds the packs, and does afterwards', async () => {
+    const directory = makeDirectory();
+    const [store, holder] = [await open(directory), await open(directory, OTHER)];
+    const pack = await writePack(store);
+    const database = new DatabaseSync(join(directory, 'index.sqlite'));
+    database.prepare('INSERT INTO trash VALUES (?, 0, 8)').run(pack);
+    database.close();
+    const hold = await holder.packs.hold();
+    expect(await store.packs.sweep(0)).toMatchObject({ packs: 0, kept: 1, held: true });
+    expect(packsIn(directory)).toEqual([pack]);
+    await hold.release();
+    expect(await store.packs.sweep(0)).toMatchObject({ packs: 1, kept: 0, held: false });
+    expect(packsIn(directory)).toEqual([]);
+    // As a holder leaves it that was killed.
+    writeFileSync(join(directory, 'writers', `${OTHER}-0.hold`), '');
+    await store.packs.sweep(2);
+    expect(readdirSync(join(directory, 'writers'))).toEqual([`${WRITER}.lease`]);
+    await Promise.all([store.close(), holder.close()]);
   });
 });
 
@@ -142,7 +191,7 @@ describe('transactions', () => {
   test('that fail leave no row, and the next one runs', async () => {
     const store = await open(makeDirectory());
     const failing = store.index.write(async (transaction) => {
-      await transaction.addPack({ name: 'p', owner: 1, wrappedKey: BYTES });
+      await transaction.addPack({ name: 'p', owner: 1, wrappedKey: BYTES, bytes: 8 });
       throw new TypeError('ours');
     });
     await expect(failing).rejects.toThrow(TypeError);
@@ -159,7 +208,7 @@ describe('transactions', () => {
       ['a', 'b', 'c'].map((name) =>
         store.index.write(async (transaction) => {
           order.push(name);
-          await transaction.addPack({ name, owner: 1, wrappedKey: BYTES });
+          await transaction.addPack({ name, owner: 1, wrappedKey: BYTES, bytes: 8 });
           await new Promise((resolve) => setImmediate(resolve));
           order.push(name);
         }),

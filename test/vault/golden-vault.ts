@@ -1,6 +1,6 @@
 /**
- * The vault that `golden/format-1` keeps, made again. To write the files of a new format, run this with
- * the directory to fill: `node test/vault/golden-vault.ts test/vault/golden/format-2`.
+ * The vault that `golden/format-1` and the others keep, made again. To write the files of a new format, run this with
+ * the directory to fill: `node test/vault/golden-vault.ts test/vault/golden/format-3`.
  *
  * Its pages are such as can't be compressed: what zstd makes of the others depends on its version.
  */

@@ -1,6 +1,6 @@
 /**
- * A vault of format 1, kept as it was written. It has to open for ever, or be refused with a reason; and
- * the same clock, randomness and images have to give the same packs and rows as long as the format is 1.
+ * Vaults of each format, kept as they were written. They have to open for ever, or be refused with a reason;
+ * and the same clock, randomness and images have to give the same packs and rows as the newest of them has.
  */
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,25 +10,30 @@ import { GOLDEN_IMAGES, sealGolden } from './golden-vault.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, BOB, open, opensAs, type Places, sealRequest } from './test-vault.ts';
 
-const GOLDEN = join(import.meta.dirname, 'golden', 'format-1');
+const NEWEST = 2;
+
+function goldenOf(format: number): string {
+  return join(import.meta.dirname, 'golden', `format-${format}`);
+}
 
 /** The golden files as a vault wants to find them; a checkout keeps no modes. */
-function copyGolden(): Places {
+function copyGolden(format: number): Places {
+  const golden = goldenOf(format);
   const places = makePlaces();
   mkdirSync(join(places.directory, 'packs'), { recursive: true, mode: 0o700 });
   mkdirSync(join(places.root, 'keys'), { mode: 0o700 });
   chmodSync(places.directory, 0o700);
-  cpSync(join(GOLDEN, 'master.key'), places.keyFile);
-  cpSync(join(GOLDEN, 'index.sqlite'), join(places.directory, 'index.sqlite'));
+  cpSync(join(golden, 'master.key'), places.keyFile);
+  cpSync(join(golden, 'index.sqlite'), join(places.directory, 'index.sqlite'));
   chmodSync(places.keyFile, 0o600);
-  for (const name of readdirSync(join(GOLDEN, 'packs'))) {
-    cpSync(join(GOLDEN, 'packs', name), join(places.directory, 'packs', name));
+  for (const name of readdirSync(join(golden, 'packs'))) {
+    cpSync(join(golden, 'packs', name), join(places.directory, 'packs', name));
   }
   return places;
 }
 
-test('a vault of format 1 opens, image by image', async () => {
-  const vault = await open(copyGolden(), { mode: 'existing' });
+test.each([1, 2])('a vault of format %i opens, image by image', async (format) => {
+  const vault = await open(copyGolden(format), { mode: 'existing' });
   const infos = [...(await vault.list(ALICE)).toReversed(), ...(await vault.list(BOB))];
   expect(infos.map(({ name, sequence, stamp }) => ({ name, sequence, stamp }))).toEqual([
     { name: 'first', sequence: 1, stamp: '2026-11-23T12:00:00.000Z' },
@@ -52,10 +57,12 @@ test('a vault of format 1 opens, image by image', async () => {
 test('what is written today is what was written then, byte by byte', async () => {
   const places = makePlaces();
   await sealGolden(places);
-  expect(packsOf(join(places.directory, 'packs'))).toEqual(packsOf(join(GOLDEN, 'packs')));
-  expect(readFileSync(places.keyFile)).toEqual(readFileSync(join(GOLDEN, 'master.key')));
+  expect(packsOf(join(places.directory, 'packs'))).toEqual(
+    packsOf(join(goldenOf(NEWEST), 'packs')),
+  );
+  expect(readFileSync(places.keyFile)).toEqual(readFileSync(join(goldenOf(NEWEST), 'master.key')));
   expect(rowsOf(join(places.directory, 'index.sqlite'))).toEqual(
-    rowsOf(join(copyGolden().directory, 'index.sqlite')),
+    rowsOf(join(copyGolden(NEWEST).directory, 'index.sqlite')),
   );
 });
 

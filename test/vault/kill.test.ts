@@ -62,6 +62,7 @@ test(`${ROUNDS} rounds of two processes killed at random`, async () => {
   expect(acknowledged).toBeGreaterThan(ROUNDS);
   const empty = await open(places);
   expect(await empty.list(ALICE)).toEqual([]);
+  await empty.collect({ emptyTrash: true });
   await empty.close();
   expect(readdirSync(join(places.directory, 'packs'))).toEqual([]);
   expect(readdirSync(join(places.directory, 'writers'))).toEqual([]);

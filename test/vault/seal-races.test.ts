@@ -6,10 +6,9 @@ import { HostError } from '../../src/fault/host-error.ts';
 import { openEmbeddedStore } from '../../src/store/embedded-store.ts';
 import type { FilePort } from '../../src/store/file-port.ts';
 import { nodeFiles } from '../../src/store/node-files.ts';
-import { readKeyFile } from '../../src/vault/key-file.ts';
+import { findMasterKey, unlockVault } from '../../src/vault/master-key.ts';
 import { sealCheckpoint } from '../../src/vault/seal-checkpoint.ts';
-import type { VaultContext } from '../../src/vault/vault-context.ts';
-import { deriveVaultKeys } from '../../src/vault/vault-keys.ts';
+import { createContext, type VaultContext } from '../../src/vault/vault-context.ts';
 import { makePlaces } from './places.ts';
 import {
   ALICE,
@@ -55,6 +54,7 @@ test('chunks that were to be shared and are removed meanwhile are stored after a
   expect(await vault.list(ALICE)).toEqual([second]);
   expect(second.storedBytes).toBeGreaterThan(4 * 65_536);
   expect(await opensAs(other, ALICE, second, OTHER_HEAD)).toBe(true);
+  await other.collect({ emptyTrash: true });
   await Promise.all([vault.close(), other.close()]);
   expect(readdirSync(join(places.directory, 'packs'))).toHaveLength(1);
 });
@@ -71,11 +71,15 @@ test('chunks that another stored meanwhile are taken from there, and our pack go
   expect(listed).toHaveLength(3);
   await other.remove(ALICE, [listed[1]!.id]);
   expect(await opensAs(other, ALICE, second, IMAGE)).toBe(true);
+  await other.collect({ emptyTrash: true });
   await Promise.all([vault.close(), other.close()]);
   expect(readdirSync(join(places.directory, 'packs'))).toHaveLength(2);
 });
 
-test('a checkpoint removed while it is being opened is not damage', async () => {
+test.each([
+  ['is read from the trash', false],
+  ['is not damage, when the trash is emptied too', true],
+])('a checkpoint removed while it is being opened %s', async (_, emptyTrash) => {
   const places = makePlaces();
   const vault = await open(places);
   const { id } = await vault.seal(sealRequest(IMAGE));
@@ -83,14 +87,17 @@ test('a checkpoint removed while it is being opened is not damage', async () => 
   const files: FilePort = {
     ...nodeFiles,
     open: async (path) => {
-      if (path.endsWith('.pack') && ++reads === 2) await vault.remove(ALICE, [id]);
+      if (path.endsWith('.pack') && ++reads === 2) {
+        await vault.remove(ALICE, [id]);
+        if (emptyTrash) await vault.collect({ emptyTrash });
+      }
       return nodeFiles.open(path);
     },
   };
   const reader = await open(places, { files });
-  await expect(opensAs(reader, ALICE, { id }, IMAGE)).rejects.toMatchObject({
-    code: 'ERR_NO_SUCH_CHECKPOINT',
-  });
+  const opening = opensAs(reader, ALICE, { id }, IMAGE);
+  if (emptyTrash) await expect(opening).rejects.toMatchObject({ code: 'ERR_NO_SUCH_CHECKPOINT' });
+  else expect(await opening).toBe(true);
   expect(reads).toBe(2);
   await Promise.all([vault.close(), reader.close()]);
 });
@@ -99,27 +106,20 @@ test('a commit of unknown outcome keeps its pack: the rows may yet be there', as
   const places = makePlaces();
   await (await open(places)).close();
   const context = await contextOf(places);
-  const { store } = context;
   let writes = 0;
   const unsure: VaultContext = {
     ...context,
-    store: {
-      ...store,
-      index: {
-        ...store.index,
-        write: async (work) => {
-          const result = await store.index.write(work);
-          // The first adds the owner.
-          if (++writes === 1) return result;
-          throw new HostError('ERR_IO', 'The commit failed.', { facts: { outcome: 'unknown' } });
-        },
-      },
+    write: async (work) => {
+      const result = await context.write(work);
+      // The first adds the owner.
+      if (++writes === 1) return result;
+      throw new HostError('ERR_IO', 'The commit failed.', { facts: { outcome: 'unknown' } });
     },
   };
   await expect(sealCheckpoint(unsure, sealRequest(IMAGE))).rejects.toMatchObject({
     code: 'ERR_IO',
   });
-  await store.close();
+  await context.store.close();
   const vault = await open(places);
   const [info] = await vault.list(ALICE);
   expect(await opensAs(vault, ALICE, info!, IMAGE)).toBe(true);
@@ -128,12 +128,15 @@ test('a commit of unknown outcome keeps its pack: the rows may yet be there', as
 
 async function contextOf({ directory, keyFile }: Places): Promise<VaultContext> {
   const store = await openEmbeddedStore({ directory, files: nodeFiles, writer: 'c'.repeat(16) });
-  const master = await readKeyFile({ path: keyFile, files: nodeFiles, uid: null });
-  const row = await store.index.read((view) => view.vault());
-  return {
+  const random = predictableBytes('context');
+  const master = findMasterKey(
+    { kind: 'file', path: keyFile },
+    { files: nodeFiles, uid: null, random },
+  );
+  return createContext({
     store,
-    keys: deriveVaultKeys(master!, row!.id),
     now: () => new Date(),
-    random: predictableBytes('context'),
-  };
+    random,
+    unlock: (row) => unlockVault(master, row),
+  });
 }

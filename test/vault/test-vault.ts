@@ -35,7 +35,7 @@ export function open(places: Places, options: Partial<VaultOptions> = {}): Promi
   const { directory, keyFile } = places;
   return openVault({
     directory,
-    keyFile,
+    key: { kind: 'file', path: keyFile },
     now: () => new Date(),
     random: (bytes) => randomBytes(bytes),
     ...options,

@@ -162,6 +162,7 @@ describe('space', () => {
     expect(await opensAs(vault, ALICE, third, { ...shared, pages })).toBe(true);
     await vault.remove(ALICE, [third.id]);
     expect(await vault.list(ALICE)).toEqual([]);
+    await vault.collect({ emptyTrash: true });
     expect(readdirSync(join(places.directory, 'packs'))).toEqual([]);
     await vault.close();
   });
@@ -204,6 +205,7 @@ test('several vaults on one directory seal, read and remove side by side', async
     await vaults[(index + 2) % 3]!.remove(ALICE, [info.id]);
   }
   expect((await vaults[0]!.verifyLedger()).entries).toBe(2 + 12 + 12);
+  await vaults[1]!.collect({ emptyTrash: true });
   await Promise.all(vaults.map((vault) => vault.close()));
   expect(readdirSync(join(places.directory, 'packs'))).toEqual([]);
   expect(readdirSync(join(places.directory, 'writers'))).toEqual([]);
