@@ -28,6 +28,10 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
   ],
   [/: port close .*(index\.sqlite)$/, 'an empty file; SQLite opens it by its name'],
   [/: port remove .*\.(pack|lease|new)$/, 'the next sweep or nobody looks at it'],
+  [
+    /removing: port (list|look|syncDirectory) vault\/(packs|writers)/,
+    'it is removed by then, and the next sweep empties the trash',
+  ],
   [/: sqlite remove .*-(wal|journal)$/, 'its content has no meaning any more'],
   [/closing: sqlite .*index\.sqlite(-wal)?$/, "SQLite's log stays, and says it all"],
   [/: sqlite syncDirectory/, 'SQLite takes no notice; the vault has synced it itself'],

@@ -81,7 +81,7 @@ function leftOver(root: string): string[] {
   const index = new DatabaseSync(join(directory, 'index.sqlite'), { readOnly: true });
   const named = new Set(
     index
-      .prepare('SELECT name FROM packs UNION SELECT name FROM freed_packs')
+      .prepare('SELECT name FROM packs UNION SELECT name FROM trash')
       .all()
       .map((row) => row['name']),
   );

@@ -46,6 +46,10 @@ export function watchedPort(watcher: Watcher): FilePort {
       meet({ kind: 'link', path, newPath });
       await nodeFiles.link(path, newPath);
     },
+    rename: async (path, newPath) => {
+      meet({ kind: 'rename', path, newPath });
+      await nodeFiles.rename(path, newPath);
+    },
     remove: async (path) => {
       meet({ kind: 'remove', path });
       await nodeFiles.remove(path);
