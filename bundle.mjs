@@ -8,12 +8,14 @@
 //
 // What only some runs need is imported by `await import(…)` and becomes a file of its own, under parts/. Every file is
 // exactly one directory below dist/, as its source is below src/: paths to other files are told from there.
-// Packages stay where they are installed. Nothing is made shorter: names in stack traces are those of the
-// source.
+// Packages are taken in, @wasmer/wasi as the file that it is: a cell needs no permission beyond dist/, and finds nothing
+// that was not there when the program was made. packages.txt has their licences. Nothing is made shorter: names
+// in stack traces are those of the source.
 //
 // Any Node from 20.19 on can run this: `npm ci` runs it with whichever is on the PATH.
-import { rmSync } from 'node:fs';
-import { basename } from 'node:path';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -27,6 +29,10 @@ const PROGRAMS = {
 
 const source = fileURLToPath(new URL('src/', import.meta.url));
 const dist = fileURLToPath(new URL('dist/', import.meta.url));
+
+const { resolve: find } = createRequire(import.meta.url);
+/** For Node the package names a file here that brings its writer along. */
+const cborReader = join(dirname(find('cbor-x/package.json')), 'decode.js');
 
 /**
  * Which part of a program a file belongs to: what the last of its entries needs from the start is one, what the one
@@ -51,23 +57,51 @@ function partOf(entries) {
   };
 }
 
+/** Directory of the package that a file belongs to; null for a file of ours. */
+function packageOf(file) {
+  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? null;
+}
+
+/** A package's name, release and licence. Throws for one without: it must not be passed on. */
+function noticeOf(directory) {
+  const { name, version } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+  const licence = readdirSync(directory).find((file) => /^licen[cs]e/i.test(file));
+  if (licence === undefined) throw new Error(`${name} comes without a licence`);
+  return `${name} ${version}\n\n${readFileSync(join(directory, licence), 'utf8')}`;
+}
+
+const packages = new Set();
 rmSync(dist, { recursive: true, force: true });
 for (const [program, entries] of Object.entries(PROGRAMS)) {
   const files = entries.map((entry) => `${source}${entry}.ts`);
   const bundle = await rolldown({
     input: Object.fromEntries(entries.map((entry, at) => [entry, files[at]])),
     platform: 'node',
-    external: /^[^./]/,
+    external: /^node:/,
+    resolve: { alias: { 'cbor-x/decode': cborReader } },
   });
-  await bundle.write({
+  const { output } = await bundle.write({
     dir: dist,
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: `parts/${program}-[name].js`,
     minify: false,
+    comments: false,
     codeSplitting: {
       groups: [{ debugName: 'parts', name: partOf(files) }],
     },
   });
   await bundle.close();
+  for (const { moduleIds = [] } of output) {
+    for (const file of moduleIds) packages.add(packageOf(file));
+  }
 }
+
+// Run anew for each guest that needs it (`wasi/wasmer-package.ts`), so it stays a file.
+const wasmer = find('@wasmer/wasi');
+mkdirSync(join(dist, 'packages'));
+copyFileSync(wasmer, join(dist, 'packages/wasmer-wasi.cjs'));
+packages.add(packageOf(wasmer));
+
+packages.delete(null);
+writeFileSync(join(dist, 'packages.txt'), [...packages].sort().map(noticeOf).join('\n'));

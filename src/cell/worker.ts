@@ -9,6 +9,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { nativeDescriptors } from '../handle/native-descriptors.ts';
+import { setEngineFlags } from './engine-flags.ts';
 import { runGuest } from './guest-run.ts';
 import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
@@ -70,6 +71,7 @@ async function sealed(image: number): Promise<SealedMessage> {
 }
 
 port.on('message', take);
+setEngineFlags();
 
 try {
   await runGuest(

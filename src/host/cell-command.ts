@@ -14,7 +14,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ENGINE_FLAGS } from '../cell/engine-flags.ts';
 import type { Preopen } from '../cell/protocol.ts';
 import type { PathRule } from '../confine/landlock.ts';
 import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
@@ -36,19 +35,17 @@ export interface CellPath {
 /** Where this file's program lies: `src/`, or `dist/`, where every file is one directory below as well. */
 const OWN_CODE = fileURLToPath(new URL('../', import.meta.url));
 
-/** The cell's program in the directory `code`, as source or as built. */
+/** The cell's program in the directory `code`: as built, with everything in it, or as source. */
 export function cellProgram(node: string, code = OWN_CODE): CellProgram {
   const built = join(code, 'cell/main.js');
-  return {
-    node,
-    entry: existsSync(built) ? built : join(code, 'cell/main.ts'),
-    codeDirectories: [code, ...packagePlaces(code, 'cbor-x')],
-  };
+  if (existsSync(built)) return { node, entry: built, codeDirectories: [code] };
+  const entry = join(code, 'cell/main.ts');
+  return { node, entry, codeDirectories: [code, ...packagePlaces(code, 'cbor-x')] };
 }
 
 /** `program` with what else its code imports for that layer. */
 export function programFor(program: CellProgram, layer: WasiLayer): CellProgram {
-  if (layer === 'stasis') return program;
+  if (layer === 'stasis' || program.entry.endsWith('.js')) return program;
   const codeDirectories = [...program.codeDirectories, ...packagePlaces(OWN_CODE, '@wasmer/wasi')];
   return { ...program, codeDirectories };
 }
@@ -129,7 +126,6 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
     '--disable-warning=ExperimentalWarning',
     '--disable-sigusr1',
     '--no-addons',
-    ...ENGINE_FLAGS,
     ...outermost(read).map((path) => `--allow-fs-read=${path}`),
     ...outermost(write).map((path) => `--allow-fs-write=${path}`),
     program.entry,

@@ -157,7 +157,9 @@ export function loadWasmer(world: WasmerWorld): WasmerPackage {
 /** The package's file run anew, for it keeps its state in variables of its own. */
 function freshLibrary(): Library {
   const require = createRequire(import.meta.url);
-  const path = require.resolve(WASMER_PACKAGE);
+  // What is built has a copy of the file (`bundle.mjs`).
+  const isSource = import.meta.url.endsWith('.ts');
+  const path = require.resolve(isSource ? WASMER_PACKAGE : '../packages/wasmer-wasi.cjs');
   delete require.cache[path];
   const library = require(path) as Library;
   delete require.cache[path];
