@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { GuestExit } from '../wasi/environment.ts';
 import { engine } from '../wasm/engine.ts';
-import { LimitReached } from './guest-instance.ts';
+import { InstantiationTrap, LimitReached } from './guest-instance.ts';
 import type { Ending } from './protocol.ts';
 
 /** SHA-256 of all memories, in hexadecimal. */
@@ -16,6 +16,7 @@ export function digestOf(memories: readonly Uint8Array[]): string {
 export function endingOf(error: unknown): Ending {
   if (error instanceof GuestExit) return { kind: 'exit', code: error.code };
   if (error instanceof LimitReached) return { kind: 'limit', limit: error.limit };
+  if (error instanceof InstantiationTrap) return { kind: 'trap', message: error.message };
   if (error instanceof engine.RuntimeError) return { kind: 'trap', message: error.message };
   if (error instanceof RangeError) return { kind: 'trap', message: 'call stack exhausted' };
   throw error;

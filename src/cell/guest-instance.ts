@@ -22,6 +22,7 @@ import { canExist } from '../instrument/site-positions.ts';
 import {
   type EngineExport,
   type EngineGlobal,
+  type EngineInstance,
   type EngineMemory,
   type EngineModule,
   type EngineTag,
@@ -50,6 +51,15 @@ export class LimitReached {
   }
 }
 
+/** Thrown when the module's segments don't fit into its memories and tables: a trap before any of its code. */
+export class InstantiationTrap {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
 export interface InstanceOptions {
   readonly module: WasmModule;
   readonly plan: Uint8Array;
@@ -64,6 +74,9 @@ export interface InstanceOptions {
   /** Where twins are made. */
   readonly twins: TwinSource;
 }
+
+const COMMAND_ENTRY = '_start';
+const REACTOR_ENTRY = '_initialize';
 
 export class GuestInstance {
   readonly frames = new FrameStack();
@@ -85,7 +98,7 @@ export class GuestInstance {
     this.#plan = decodePlan(options.plan, facts.functions, facts.tableType.length);
     this.#checkFirstSizes();
     const layout = layOut(facts, this.#plan);
-    const instance = new engine.Instance(options.compiled, this.#importObject());
+    const instance = instantiate(options.compiled, this.#importObject());
     const exports = new GuestExports(instance, facts, layout);
     this.#exports = exports;
     this.twins = new TwinStack({ source: options.twins, exports, imports: options.imports });
@@ -99,11 +112,39 @@ export class GuestInstance {
   // — running —
 
   /**
-   * Functions to call, in order: the start function if there is one, then the entry. With `restored`,
-   * those that are to be called once the stack in `frames` has come to its end; globals are restored.
+   * Functions to call, in order: the start function, `_initialize`, and the entry, as far as there are any.
+   * With `restored`, those that are to be called once the stack in `frames` has come to its end; globals
+   * are restored.
+   *
+   * `invoke` null is `_start`. A reactor has `_initialize` in its place, which comes before whatever is
+   * invoked, and is all that happens when nothing is.
+   *
+   * Source: WASI application ABI, "command" and "reactor".
    */
-  entries(name: string, restored: boolean): readonly WasmFunction[] {
-    const { exports, start } = this.#facts.module;
+  entries(invoke: string | null, restored: boolean): readonly WasmFunction[] {
+    const steps: WasmFunction[] = [];
+    if (this.#facts.module.start !== undefined) steps.push(this.#exports.startFunction);
+    const isReactor = !this.#hasFunction(COMMAND_ENTRY) && this.#hasFunction(REACTOR_ENTRY);
+    if (isReactor && invoke !== REACTOR_ENTRY) steps.push(this.#entry(REACTOR_ENTRY));
+    if (invoke !== null || !isReactor) steps.push(this.#entry(invoke ?? COMMAND_ENTRY));
+    // A stack that was captured belongs to one of the steps; which one, a global of the instance says.
+    const entered = this.#exports.global(GLOBAL.entered);
+    const numbered = steps.map((step, index) => () => {
+      entered.value = index;
+      return (step as () => unknown)();
+    });
+    return restored ? numbered.slice((entered.value as number) + 1) : numbered;
+  }
+
+  #hasFunction(name: string): boolean {
+    return this.#facts.module.exports.some(
+      (candidate) => candidate.name === name && candidate.kind === 'func',
+    );
+  }
+
+  /** The exported function `name`; ERR_NO_ENTRY when there is none, or it takes parameters. */
+  #entry(name: string): WasmFunction {
+    const { exports } = this.#facts.module;
     const entry = exports.find((candidate) => candidate.name === name && candidate.kind === 'func');
     if (entry === undefined) {
       throw new HostError(
@@ -120,15 +161,7 @@ export class GuestInstance {
         hint: 'call a function without parameters',
       });
     }
-    const called = this.#exports.own(name) as () => unknown;
-    if (start === undefined) return restored ? [] : [called];
-    const entered = this.#exports.global(GLOBAL.entered);
-    const enter = (): unknown => {
-      entered.value = 1;
-      return called();
-    };
-    if (restored) return entered.value === 1 ? [] : [enter];
-    return [this.#exports.startFunction, enter];
+    return this.#exports.own(name) as WasmFunction;
   }
 
   /** Runs a function of the guest until it returns, unwinds or throws. */
@@ -342,6 +375,21 @@ export class GuestInstance {
     if (meter.isSpent) throw new LimitReached('fuel');
     if (onPoll()) throw this.unwinding();
     return meter.nextSlice();
+  }
+}
+
+/** What the engine writes before its reason. */
+const ENGINE_PREFIX = /^WebAssembly\.Instance\(\): /;
+
+function instantiate(
+  compiled: EngineModule,
+  imports: Record<string, Record<string, EngineExport>>,
+): EngineInstance {
+  try {
+    return new engine.Instance(compiled, imports);
+  } catch (error) {
+    if (!(error instanceof engine.RuntimeError)) throw error;
+    throw new InstantiationTrap(error.message.replace(ENGINE_PREFIX, ''));
   }
 }
 

@@ -29,7 +29,7 @@ import { CaptureRoom } from './capture-room.ts';
 import { FuelMeter } from './fuel-meter.ts';
 import { digestOf, endingOf } from './guest-ending.ts';
 import { type GuestStdin, giveGrants } from './guest-grants.ts';
-import { GuestInstance, LimitReached, type Outcome } from './guest-instance.ts';
+import { GuestInstance, InstantiationTrap, LimitReached, type Outcome } from './guest-instance.ts';
 import { createGuestPause } from './guest-pause.ts';
 import type { GuestWorld } from './guest-world.ts';
 import { HostCalls, type HostFunction } from './host-calls.ts';
@@ -55,10 +55,10 @@ export async function runGuest(
   try {
     guest = await Guest.create(world, start, attachments);
   } catch (error) {
-    if (!(error instanceof LimitReached)) throw error;
+    if (!(error instanceof LimitReached || error instanceof InstantiationTrap)) throw error;
     world.report({
       type: 'ended',
-      ending: { kind: 'limit', limit: error.limit },
+      ending: endingOf(error),
       fuel: 0n,
       calls: 0n,
       memoryDigest: null,
@@ -168,7 +168,7 @@ class Guest {
       instance.restoreStack(head.stack.frames);
       this.#calls.restorePending(head.stack.pending);
     }
-    this.#entries = instance.entries(this.#start.invoke ?? '_start', this.#restored);
+    this.#entries = instance.entries(this.#start.invoke, this.#restored);
   }
 
   static async create(

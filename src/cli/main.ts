@@ -26,6 +26,9 @@ stdout.on('error', (error) => {
   process.exit(reportError(ioFailure('write to stdout', error), style));
 });
 
+// What can't be told, on a full disk or to a reader that is gone, changes nothing about how the guest ended.
+stderr.on('error', () => {});
+
 try {
   const context: CommandContext = {
     settings: readSettings(process.env),

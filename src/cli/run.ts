@@ -49,7 +49,10 @@ export function addRunCommand(program: Command, context: CommandContext): void {
         env.push(readVariable(text, context.environment));
       },
     )
-    .option('--invoke <export>', 'call this exported function instead of _start')
+    .option(
+      '--invoke <export>',
+      'call this exported function instead of _start, of a reactor after _initialize',
+    )
     .option('--trap-unknown-imports', 'run although imports are missing; calling one traps')
     .addOption(
       new Option(

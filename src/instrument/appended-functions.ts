@@ -151,8 +151,8 @@ function writeHelper(
  * Growing within the cap. Locals: the parameters, then i64 $rest, what the cap still leaves.
  *
  * All memories share one cap, as all tables do; a module whose first sizes exceed it is not started, so
- * $rest is never below zero. Growing beyond the maximum that the module itself states fails as ever: an
- * allocator that asks for too much gets its -1.
+ * $rest is never below zero. Growing beyond the maximum that the module itself states fails as ever, and so
+ * does asking for more at once than the cap is: an allocator that asks for too much gets its -1.
  */
 function writeGrow(
   out: ByteWriter,
@@ -182,6 +182,16 @@ function writeGrow(
   out.u32(1);
   out.u32(1);
   out.u8(I64);
+  getWideDelta();
+  out.u8(OP.global_get);
+  out.u32(cap);
+  out.u8(OP.i64_gt_u);
+  out.u8(OP.if);
+  out.u8(EMPTY_BLOCK);
+  out.u8(wide[index] ? OP.i64_const : OP.i32_const);
+  out.s32(-1);
+  out.u8(OP.return);
+  out.u8(OP.end);
   out.u8(OP.global_get);
   out.u32(cap);
   for (let other = 0; other < wide.length; other++) {

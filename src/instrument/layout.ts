@@ -63,7 +63,7 @@ export const BASE_TYPE = {
 /** Appended functions, relative to the first. */
 export const FUNCTION = { poll: 0, dump: 1, load: 2, reference: 3, helpers: 4 } as const;
 
-/** Appended globals, relative to the first. `entered`: 1 once the start function is over. */
+/** Appended globals, relative to the first. `entered`: which of the functions called in turn it is. */
 export const GLOBAL = { fuel: 0, memoryCap: 1, tableCap: 2, entered: 3, dropped: 4 } as const;
 
 export interface FuncType {

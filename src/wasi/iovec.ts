@@ -73,6 +73,19 @@ export function viewsOf(memory: GuestMemory, ranges: Ranges): Uint8Array[] {
   return views;
 }
 
+/** The views from byte `from` to byte `to` of them together. */
+export function between(views: readonly Uint8Array[], from: number, to: number): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const view of views) {
+    const start = Math.max(0, from - at);
+    const end = Math.min(view.length, to - at);
+    if (start < end) parts.push(view.subarray(start, end));
+    at += view.length;
+  }
+  return parts;
+}
+
 /** Copies as much of `source` into the ranges as they take; bytes copied. */
 export function scatter(memory: GuestMemory, ranges: Ranges, source: Uint8Array): number {
   const { bytes } = memory;

@@ -36,8 +36,9 @@ export function pathOpenCalls({ memory, handles }: WasiEnvironment): Calls {
     /**
      * `path_open`: opens a file or directory below the directory `fd`, at the lowest free number.
      *
-     * Reading and writing must be among `rightsBase`, i64, for the handle to do so; of the other rights
-     * it gets all that fit it and that `fd` passes on. `lookupflags` say whether a link at the end of
+     * Reading and writing must be among `rightsBase`, i64, for the handle to do so. With writing come
+     * making room and setting the size, which may be asked for without it, too; of the other rights it
+     * gets all that fit it and that `fd` passes on. `lookupflags` say whether a link at the end of
      * the path is followed; one before the end always is. Writes the number, u32, at `result`.
      *
      * - BADF: `fd` is not open. NOTDIR: it is no directory; a directory is asked for and none is there.
@@ -177,7 +178,8 @@ function fileHandle(
   const { readable, writable, flags } = request;
   let rights = RIGHTS_OF_FILES & directory.rightsInheriting;
   if (!readable) rights &= ~RIGHT.FD_READ;
-  rights &= ~RIGHTS_OF_WRITING | (writable ? request.rights : 0);
+  // Whoever asks to write may do what writing amounts to; programs seldom ask for that by itself.
+  if (!request.writes) rights &= ~RIGHTS_OF_WRITING | (writable ? request.rights : 0);
   return {
     kind: 'file',
     hostFd,

@@ -13,7 +13,7 @@ import { assert } from '../fault/assert.ts';
 import type { ConnectionHandle } from '../handle/connection.ts';
 import type { NativeDescriptors } from '../handle/native-descriptors.ts';
 import type { WasiEnvironment } from './environment.ts';
-import { type Ranges, scatter, viewsOf } from './iovec.ts';
+import { between, type Ranges, scatter, viewsOf } from './iovec.ts';
 
 /** What one call moves at most; the guest is told how much it was. Bounds its time. */
 const TRANSFER_BYTES_MAX = 16 * 2 ** 20;
@@ -89,7 +89,7 @@ function move(
   if (hostFd < 0) return done > 0 ? done : -ERRNO.CONNRESET;
   const views = viewsOf(environment.memory, ranges);
   while (done < total) {
-    const { bytes, stop } = take(part(views, done, total));
+    const { bytes, stop } = take(between(views, done, total));
     done += bytes;
     if (stop === 0) return done;
     if (stop !== null && stop !== -ERRNO.AGAIN) return done > 0 ? done : stop;
@@ -123,19 +123,6 @@ function look(environment: WasiEnvironment, { hostFd }: ConnectionHandle, ranges
   if (bytes <= 0) return { bytes: 0, stop: bytes };
   scatter(environment.memory, ranges, seen.subarray(0, bytes));
   return { bytes, stop: -ERRNO.AGAIN };
-}
-
-/** The views from byte `from` to byte `to` of them together. */
-function part(views: readonly Uint8Array[], from: number, to: number): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  let at = 0;
-  for (const view of views) {
-    const start = Math.max(0, from - at);
-    const end = Math.min(view.length, to - at);
-    if (start < end) parts.push(view.subarray(start, end));
-    at += view.length;
-  }
-  return parts;
 }
 
 /** What a call that was captured had moved; an image that says too much is not believed. */

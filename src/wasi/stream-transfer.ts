@@ -4,8 +4,9 @@
  *
  * Invariants:
  * 1. A wait is ended by a request for a checkpoint; the call is then made again afterwards.
- * 2. What a captured write had done is its progress: how many bytes were taken, all being in the log. So
- *    nothing is written twice, nor recorded twice. A captured read had taken nothing.
+ * 2. What a captured write had done is its progress: how many bytes were taken. The part of PART_BYTES
+ *    that the next byte is in is in the log, with all before it. So nothing is written twice, nor recorded
+ *    twice. A captured read had taken nothing.
  */
 import { ERRNO } from '../abi/errno.ts';
 import { FDFLAGS } from '../abi/flags.ts';
@@ -15,10 +16,10 @@ import type { OutputHandle } from '../handle/output.ts';
 import { readStdin, type StdinHandle } from '../handle/stdin.ts';
 import type { Pause } from '../resource/pause.ts';
 import type { WasiEnvironment } from './environment.ts';
-import { type Ranges, viewsOf } from './iovec.ts';
+import { between, type Ranges, viewsOf } from './iovec.ts';
 
-/** What one write to a stream takes at most; the guest is told how much it was. Bounds its time. */
-const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
+/** What is recorded in one go. Between two such parts a checkpoint may come, however much the guest writes at once. */
+const PART_BYTES = 16 * 2 ** 20;
 
 /** Bytes read, minus an errno, or `interrupted`. */
 export function readFromStdin(
@@ -49,20 +50,36 @@ export function writeToOutput(
   { sink }: OutputHandle,
   ranges: Ranges,
 ): number | 'interrupted' {
-  if (ranges.totalBytes === 0) return 0;
-  const parts = withinLimit(viewsOf(environment.memory, ranges));
-  const total = Math.min(ranges.totalBytes, OUTPUT_BYTES_MAX);
-  let done = takenBefore(environment.progress, total);
+  const { pause } = environment;
+  const total = ranges.totalBytes;
+  const views = viewsOf(environment.memory, ranges);
+  const before = takenBefore(environment.progress, total);
   environment.progress = null;
-  if (done === null) {
-    const errno = sink.record(parts);
-    if (errno !== ERRNO.SUCCESS) return -errno;
-    done = 0;
+  let done = before ?? 0;
+  let recorded = before !== null;
+  while (done < total) {
+    const start = done - (done % PART_BYTES);
+    const end = Math.min(start + PART_BYTES, total);
+    const parts = between(views, start, end);
+    if (!recorded) {
+      const errno = sink.record(parts);
+      // What was written before is told first; the next write meets the failure again.
+      if (errno !== ERRNO.SUCCESS) return done > 0 ? done : -errno;
+      if (start > 0 && pause.wait(0n, { stdin: false }) === 'interrupted') {
+        environment.progress = done;
+        return 'interrupted';
+      }
+    }
+    const written = give(pause, sink, parts, done - start);
+    if (written < 0) return start > 0 ? done : written;
+    done = start + written;
+    if (done < end) {
+      environment.progress = done;
+      return 'interrupted';
+    }
+    recorded = false;
   }
-  const written = give(environment.pause, sink, parts, done);
-  if (written < 0 || written === total) return written;
-  environment.progress = written;
-  return 'interrupted';
+  return done;
 }
 
 /**
@@ -94,16 +111,4 @@ export function give(
 function takenBefore(progress: CborValue, total: number): number | null {
   if (typeof progress !== 'number' || !Number.isInteger(progress)) return null;
   return progress >= 0 && progress <= total ? progress : null;
-}
-
-function withinLimit(views: readonly Uint8Array[]): readonly Uint8Array[] {
-  let room = OUTPUT_BYTES_MAX;
-  const kept: Uint8Array[] = [];
-  for (const view of views) {
-    if (room === 0) break;
-    const part = view.length <= room ? view : view.subarray(0, room);
-    kept.push(part);
-    room -= part.length;
-  }
-  return kept;
 }

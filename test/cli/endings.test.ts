@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import wabt from 'wabt';
 import { scratchDirectory } from '../host/scratch.ts';
-import { cliIn } from './run-cli.ts';
+import { cliIn, ROOT } from './run-cli.ts';
 
 const scratch = scratchDirectory();
 const cli = cliIn(join(scratch, 'home'));
@@ -31,6 +32,12 @@ const grower = module(
 );
 const exits = (code: number) =>
   module(`exits-${code}`, EXIT + MEMORY + start(`(call $exit (i32.const ${code}))`));
+/** Traps in `seven` unless the function named so was called before. */
+const afterwards = (name: string) => `${MEMORY}(global $set (mut i32) (i32.const 0))
+  (func (export "${name}") (global.set $set (i32.const 7)))
+  (func (export "seven") (if (i32.ne (global.get $set) (i32.const 7)) (then (unreachable))))`;
+const reactor = module('reactor', afterwards('_initialize'));
+const uninitialized = module('uninitialized', afterwards('initialize'));
 /** Says on both streams what a terminal should not obey. */
 const says = module(
   'says',
@@ -77,6 +84,14 @@ describe('the exit status', () => {
       [module('init', `(func $f unreachable)(start $f)${start('')}`)],
       123,
     ],
+    [
+      'of a module whose data does not fit into its memory',
+      [module('data', `${MEMORY}(data (i32.const 65535) "xx")${start('')}`)],
+      123,
+    ],
+    ['of a reactor, which is only initialized', [reactor], 0],
+    ['of an export of a reactor, which is initialized before', ['--invoke', 'seven', reactor], 0],
+    ['of the same export without that', ['--invoke', 'seven', uninitialized], 123],
     ['of a guest beyond its deadline', ['--timeout', '300ms', loop], 124],
   ])('%s', async (_, words, status) => {
     const result = await cli(['run', ...words]);
@@ -129,6 +144,16 @@ describe('the exit status', () => {
     }
     const { stdout } = await cli(['ps', '--all', '--json']);
     expect(JSON.parse(stdout)).toEqual({ jobs: [] });
+  });
+
+  test('stays what it is when nothing can be said about it', () => {
+    const trap = module('silent-trap', start('unreachable'));
+    const full = openSync('/dev/full', 'w');
+    const env = { ...process.env, STASIS_HOME: join(scratch, 'home') };
+    const words = [join(ROOT, 'src/cli/main.ts'), 'run', trap];
+    const { status } = spawnSync(process.execPath, words, { env, stdio: ['ignore', 'pipe', full] });
+    closeSync(full);
+    expect(status).toBe(123);
   });
 
   test('of unknown imports names them and the way on', async () => {

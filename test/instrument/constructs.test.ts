@@ -76,6 +76,12 @@ describe('caps', () => {
     expect(runTrial(subject, options).ending.output).toBe('say(-1)\nsay(-1)\n');
   });
 
+  test('asking for more than the whole cap at once fails, and the guest goes on', () => {
+    const subject = prepare(grow(''));
+    const options = { entries: ['memory', 'table'], memoryPagesMax: 2, tableEntriesMax: 2 };
+    expect(runTrial(subject, options).ending.output).toBe('say(-1)\nsay(-1)\n');
+  });
+
   test('a module that begins above a cap is not started', () => {
     const subject = prepare(grow(''));
     const entries = ['memory'];

@@ -179,6 +179,54 @@ describe('streams', () => {
     fussy.resources.close();
   });
 
+  test('a write of any size is written whole, in parts between which a checkpoint may come', () => {
+    const records: number[] = [];
+    let taken = 0;
+    const stdout: OutputSink = {
+      isTerminal: false,
+      hostFd: null,
+      record: (parts) => {
+        records.push(parts.reduce((sum, { length }) => sum + length, 0));
+        return ERRNO.SUCCESS;
+      },
+      write: (parts, fromBytes) => {
+        const bytes = parts.reduce((sum, { length }) => sum + length, 0) - fromBytes;
+        taken += bytes;
+        return bytes;
+      },
+    };
+    const loud = startGuest(host, { stdout });
+    const lengthBytes = 60_000;
+    iovecs(
+      loud,
+      Array.from({ length: 1024 }, (): [number, number] => [AT.data, lengthBytes]),
+    );
+    const all = 1024 * lengthBytes;
+    const writeAll = () => loud.calls['fd_write']!(1, AT.iovecs, 1024, AT.result);
+    const part = 16 * 2 ** 20;
+    const parts = [part, part, part, all - 3 * part];
+    expect(writeAll()).toBe(0);
+    expect([loud.u32(), taken, records]).toEqual([all, all, parts]);
+
+    // Interrupted before its second and its fourth part, it goes on there, and says how much it was in all.
+    records.length = 0;
+    taken = 0;
+    host.waits.push(() => 'interrupted');
+    expect(writeAll()).toBe(INTERRUPTED);
+    expect(taken).toBe(part);
+    host.waits.push(
+      () => 'timeout',
+      () => 'interrupted',
+    );
+    expect(writeAll()).toBe(INTERRUPTED);
+    expect(taken).toBe(3 * part);
+    expect(writeAll()).toBe(0);
+    expect([loud.u32(), taken, records]).toEqual([all, all, parts]);
+    expect(loud.environment.progress).toBeNull();
+    console.log(`${records.length} parts of a write of ${all} bytes`);
+    loud.resources.close();
+  });
+
   test('stdin is read as it comes, waits when empty, and ends', () => {
     host.stdin.push(Buffer.from('hello'));
     expect(guest.read(0, 3)).toBe('hel');

@@ -111,6 +111,17 @@ describe('reading and writing', () => {
     expect(readFileSync(onHost('a'), 'utf8')).toBe('x');
   });
 
+  test('who may write may also set the size and make room, until that is given up', () => {
+    writeFileSync(onHost('a'), 'hello');
+    const writer = guest.open('a', { rights: RIGHT.FD_WRITE });
+    expect(guest.calls['fd_filestat_set_size']!(writer, 3n)).toBe(0);
+    expect(guest.calls['fd_allocate']!(writer, 0n, 10n)).toBe(0);
+    expect(readFileSync(onHost('a'), 'utf8')).toBe('hel\0\0\0\0\0\0\0');
+    expect(guest.calls['fd_fdstat_set_rights']!(writer, BigInt(RIGHT.FD_WRITE), 0n)).toBe(0);
+    expect(guest.calls['fd_filestat_set_size']!(writer, 0n)).toBe(ERRNO.NOTCAPABLE);
+    expect(guest.calls['fd_allocate']!(writer, 0n, 20n)).toBe(ERRNO.NOTCAPABLE);
+  });
+
   test('rights can be given up and not taken back', () => {
     const fd = guest.open('a', { oflags: OFLAGS.CREAT });
     guest.calls['fd_fdstat_get']!(fd, AT.result);
