@@ -54,6 +54,37 @@ int32_t stasis_checkpoint(void);
 __attribute__((import_module("stasis"), import_name("generation")))
 int32_t stasis_generation(uint64_t *generation);
 
+/*
+ * Declares `bytes` bytes at `at` as secret: what lies there never enters a checkpoint. Nothing changes for
+ * the guest that goes on; one that is brought back finds zeros there, still declared, and has to fetch the
+ * secret again (stasis_generation tells it that it was brought back).
+ *
+ * What is declared last holds: it takes the place of every declaration that it overlaps. Take a declaration
+ * back before the memory is used for anything else, such as by free(3): that would be zeros as well.
+ * Copies are not covered: in other memory, in locals and arguments of functions that run, in what was read
+ * or written. Work on a secret between two calls of the host, and keep it in one place.
+ *
+ * Returns 0, 21 (EFAULT), or 48 (ENOMEM) where 1024 places are declared.
+ */
+__attribute__((import_module("stasis"), import_name("secret")))
+int32_t stasis_secret(void *at, uint32_t bytes);
+
+/* Takes back every declaration that overlaps these bytes. Returns 0, or 21 (EFAULT). */
+__attribute__((import_module("stasis"), import_name("secret_end")))
+int32_t stasis_secret_end(void *at, uint32_t bytes);
+
+/*
+ * Writes the secret that the user gave under this name (--env-secret NAME), zeros behind it, and declares
+ * the place. A guest that is brought back finds there the value that was given for that run; a restart
+ * without one is refused. The place is `room` bytes, and values of later runs have to fit, too.
+ * getenv(3) finds the same value, in memory that the host declared.
+ *
+ * Returns the value's length, or -errno: -44 (ENOENT): no such secret was given, -68 (ERANGE): it does not
+ * fit, -21 (EFAULT), -48 (ENOMEM).
+ */
+__attribute__((import_module("stasis"), import_name("secret_read")))
+int32_t stasis_secret_read(const char *name, uint32_t name_bytes, void *at, uint32_t room);
+
 #ifdef __cplusplus
 }
 #endif

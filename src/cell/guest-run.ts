@@ -21,7 +21,6 @@ import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
-import type { Secret } from '../resource/secrets.ts';
 import type { WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
 import type { WasmerLayer } from '../wasi/wasmer-layer.ts';
@@ -196,13 +195,12 @@ class Guest {
   #makeEnvironment(stdin: GuestStdin): WasiEnvironment {
     const { shared, random } = this.#world;
     const { handles, connections, clock, secrets } = this.#resources;
-    const { env, secrets: values } = this.#start;
     const encoder = new TextEncoder();
     return {
       memory: new GuestMemory(() => this.#instance.wasiMemory() ?? NO_MEMORY),
       args: this.#start.args.map((arg) => encoder.encode(arg)),
-      env: [...env.map((entry) => encoder.encode(entry)), ...values.map(secretVariable)],
-      secretEnv: { regions: secrets, names: values.map(({ name }) => name) },
+      env: this.#start.env.map((entry) => encoder.encode(entry)),
+      secrets,
       handles,
       connections,
       native: this.#world.native,
@@ -437,9 +435,4 @@ async function wasmerLayer(
 async function localTwins({ module, plan, bodyStart }: LoadedModule): Promise<TwinSource> {
   const { LocalTwins } = await import('./twin-workshop.ts');
   return new LocalTwins({ module, plan, bodyStart, compiles: false });
-}
-
-/** `NAME=value`; the value need not be text. */
-function secretVariable({ name, value }: Secret): Uint8Array {
-  return Buffer.concat([Buffer.from(`${name}=`), value]);
 }

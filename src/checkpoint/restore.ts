@@ -3,8 +3,8 @@
  *
  * Order of the checks: there is such a checkpoint; its job is known and not running; owner, requester
  * and software match (`vault/` does these three, in this order); only then is the image decrypted, and
- * only then parsed. What the guest held outside itself is checked last, in its cell, against the
- * request of today.
+ * only then parsed. What the guest held outside itself is held against the request of today by its names
+ * (`missing-grants.ts`); whether it is still the same things, its cell finds out.
  */
 import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
@@ -23,6 +23,7 @@ import type { ImageHead } from '../image/image.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { CheckpointInfo, Requester, SoftwareNow } from '../vault/checkpoint-info.ts';
 import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
+import { checkGranted } from './missing-grants.ts';
 import { softwareNow } from './software.ts';
 
 /** Which checkpoint; with nothing given, the owner's last one. */
@@ -37,6 +38,7 @@ export interface RestoreSelector {
 export type RestoreChanges = Partial<
   Pick<
     RunRequest,
+    | 'secrets'
     | 'preopens'
     | 'pools'
     | 'kv'
@@ -87,23 +89,17 @@ export async function planRestore(
   selector: RestoreSelector,
   changes: RestoreChanges,
 ): Promise<RestorePlan> {
-  const { places, table, vault, requester } = tools;
-  const info = await select(tools, selector);
-  const view = table.find(requester.owner, info.job);
-  if (jobState(view.run) === 'running') throw jobRunning(view);
-  // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
-  const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
-  const request = changedRequest(maker.request, changes);
-  const providers = readProviderFiles(request.providers ?? []);
-  const module = view.job.moduleDigest;
-  const software = softwareNow(
-    { module, wasi: maker.request.wasi, providers },
-    instrumentedDigest(places, { module, instrumenter: INSTRUMENTER_VERSION }),
-    tools.engine,
-    tools.policy.accept,
+  const { places, vault, requester, policy } = tools;
+  const { info, view, request, providers, software } = await selectRestore(
+    tools,
+    selector,
+    changes,
   );
+  if (jobState(view.run) === 'running') throw jobRunning(view);
+  // Told by its own sentence, which says more than that the software differs.
+  readProviderFiles(request.providers ?? []);
   await vault.check(requester, info.id, software);
-  checkAllowed(request, tools.policy.grants);
+  checkAllowed(request, policy.grants);
   return {
     info,
     view,
@@ -115,6 +111,50 @@ export async function planRestore(
   };
 }
 
+/** What a restore would work with; nothing is checked yet. */
+export interface RestoreChoice {
+  readonly info: CheckpointInfo;
+  readonly view: JobView;
+  readonly request: RunRequest;
+  /** Of the request, with the digests of today; without those whose files are not there. */
+  readonly providers: readonly ForeignProvider[];
+  readonly software: SoftwareNow;
+}
+
+/** Throws ERR_NO_SUCH_JOB, ERR_NO_SUCH_CHECKPOINT, ERR_STATE_DAMAGED and the vault's own. */
+export async function selectRestore(
+  tools: RestoreTools,
+  selector: RestoreSelector,
+  changes: RestoreChanges,
+): Promise<RestoreChoice> {
+  const { places, table, requester } = tools;
+  const info = await select(tools, selector);
+  const view = table.find(requester.owner, info.job);
+  // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
+  const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
+  const request = changedRequest(maker.request, changes);
+  const providers = presentProviders(request);
+  const module = view.job.moduleDigest;
+  const software = softwareNow(
+    { module, wasi: maker.request.wasi, providers },
+    instrumentedDigest(places, { module, instrumenter: INSTRUMENTER_VERSION }),
+    tools.engine,
+    tools.policy.accept,
+  );
+  return { info, view, request, providers, software };
+}
+
+function presentProviders({ providers = [] }: RunRequest): ForeignProvider[] {
+  return providers.flatMap((one) => {
+    try {
+      return readProviderFiles([one]);
+    } catch (error) {
+      if (error instanceof HostError && error.code === 'ERR_PROVIDER') return [];
+      throw error;
+    }
+  });
+}
+
 /** A guest whose files lie in its image has them from there; a directory would change nothing. */
 function changedRequest(before: RunRequest, changes: RestoreChanges): RunRequest {
   if (before.wasi === 'wasmer' && changes.preopens !== undefined) {
@@ -124,7 +164,8 @@ function changedRequest(before: RunRequest, changes: RestoreChanges): RunRequest
       { hint: 'restore it without --dir and --dir-ro' },
     );
   }
-  return { ...before, ...changes };
+  const secrets = [...new Set([...(before.secrets ?? []), ...(changes.secrets ?? [])])];
+  return { ...before, ...changes, ...(secrets.length === 0 ? {} : { secrets }) };
 }
 
 async function select(
@@ -157,11 +198,18 @@ export interface OpenedImage {
   readonly head: ImageHead;
 }
 
-/** Decrypts the image of a plan. Throws as the vault's `open` does, and ERR_MALFORMED_IMAGE. */
+/**
+ * Decrypts the image of a plan, and holds what the guest needs against what is granted; `secrets` are the
+ * names of those that are given. Throws as the vault's `open` does, ERR_MALFORMED_IMAGE and
+ * ERR_RESOURCE_NOT_GRANTED, which lists everything that is missing.
+ */
 export async function openImage(
   { vault, requester }: RestoreTools,
-  { info, software }: RestorePlan,
+  { info, software, request }: RestorePlan,
+  secrets: readonly string[] = [],
 ): Promise<OpenedImage> {
   const opened = await vault.open(requester, info.id, software);
-  return { opened, head: decodeImageHead(opened.head) };
+  const head = decodeImageHead(opened.head);
+  checkGranted(head, request, secrets);
+  return { opened, head };
 }

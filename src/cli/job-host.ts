@@ -9,6 +9,7 @@
 import type { ForeignProvider, Trigger } from '../cell/protocol.ts';
 import { freshBytes } from '../cell/randomness.ts';
 import { wallClockNow } from '../cell/wall-clock.ts';
+import { type Explanation, explainRestore } from '../checkpoint/explain.ts';
 import { makeReceipt, type Receipt } from '../checkpoint/receipt.ts';
 import { removeJob } from '../checkpoint/remove-job.ts';
 import {
@@ -16,6 +17,7 @@ import {
   planRestore,
   type RestoreChanges,
   type RestoreSelector,
+  type RestoreTools,
 } from '../checkpoint/restore.ts';
 import { createSealer } from '../checkpoint/seal-image.ts';
 import type { ConfineMode, Confinement } from '../confine/confinement.ts';
@@ -155,7 +157,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
     const prepared =
       work.kind === 'run'
         ? prepareRun(settings, policy, work, hooks)
-        : await prepareRestore(tools, settings, policy, await vault.open(), work);
+        : await prepareRestore(tools, settings, policy, await vault.open(), order, work);
     const { job, request, module, providers, restore, receipt, passing } = prepared;
     // A vault that can't be used is told now rather than at the first tick.
     if (request.checkpointEveryMs !== null) await vault.open();
@@ -242,6 +244,7 @@ async function prepareRestore(
   settings: Settings,
   policy: OwnerPolicy,
   vault: Vault,
+  order: JobOrder,
   { selector, changes }: Extract<JobWork, { kind: 'restore' }>,
 ): Promise<Prepared> {
   const tools = {
@@ -253,7 +256,7 @@ async function prepareRestore(
     engine: process.versions.v8,
   };
   const plan = await planRestore(tools, selector, changes);
-  const { opened, head } = await openImage(tools, plan);
+  const { opened, head } = await openImage(tools, plan, secretNames(order));
   return {
     job: plan.view.job,
     request: plan.request,
@@ -271,27 +274,44 @@ async function prepareRestore(
   };
 }
 
+function secretNames({ secrets = [] }: JobOrder): string[] {
+  return secrets.map(({ name }) => name);
+}
+
+type RestoreOrder = JobOrder & { readonly work: Extract<JobWork, { kind: 'restore' }> };
+
 /** The receipt of a restore that is not made. */
-export async function tryRestore(
+export function tryRestore(order: RestoreOrder): Promise<Receipt> {
+  return withRestoreTools(order.settings, async (tools) => {
+    const { selector, changes } = order.work;
+    const plan = await planRestore(tools, selector, changes);
+    const { head } = await openImage(tools, plan, secretNames(order));
+    return makeReceipt(plan, head);
+  });
+}
+
+/** What `--explain` shows. */
+export function explain({ settings, work }: RestoreOrder): Promise<Explanation> {
+  return withRestoreTools(settings, (tools) => explainRestore(tools, work.selector, work.changes));
+}
+
+async function withRestoreTools<T>(
   settings: Settings,
-  work: Extract<JobWork, { kind: 'restore' }>,
-): Promise<Receipt> {
+  body: (tools: RestoreTools) => Promise<T>,
+): Promise<T> {
   const places = settingsPlaces(settings);
   preparePlaces(places);
   const table = new JobTable(places.jobsDatabase);
   const vault = await openPlacesVault(places);
   try {
-    const tools = {
+    return await body({
       places,
       table,
       vault,
       requester: settingsRequester(settings),
       policy: await ownerPolicy(settings),
       engine: process.versions.v8,
-    };
-    const plan = await planRestore(tools, work.selector, work.changes);
-    const { head } = await openImage(tools, plan);
-    return makeReceipt(plan, head);
+    });
   } finally {
     table.close();
     await vault.close();

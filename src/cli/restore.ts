@@ -3,10 +3,12 @@
  */
 import type { Command } from 'commander';
 import type { RestoreChanges } from '../checkpoint/restore.ts';
+import { EXIT_STATUS } from '../fault/exit-status.ts';
 import { HostError } from '../fault/host-error.ts';
 import { type CommandContext, printJson } from './command-context.ts';
+import { describeExplanation } from './explanation-text.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
-import { type JobWork, tryRestore } from './job-host.ts';
+import { explain, type JobWork, tryRestore } from './job-host.ts';
 import { parseStamp } from './quantities.ts';
 import { describeReceipt } from './receipt-text.ts';
 import {
@@ -20,12 +22,13 @@ interface RestoreOptions extends SharedOptions {
   readonly id?: string;
   readonly at?: string;
   readonly dryRun?: boolean;
+  readonly explain?: boolean;
 }
 
 export function addRestoreCommand(program: Command, context: CommandContext): void {
   const command = program.command('restore');
   const asBefore = 'what the job had';
-  const gathered = addSharedOptions(command, {
+  const gathered = addSharedOptions(command, context.environment, {
     memory: asBefore,
     table: asBefore,
     carry: asBefore,
@@ -39,6 +42,10 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .argument('[job]', 'name of the job')
     .option('--id <id>', 'this checkpoint')
     .option('--at <stamp>', 'the newest checkpoint at or before this date and time', parseStamp)
+    .option(
+      '--explain',
+      'show the software that it was made with beside that of today, open nothing',
+    )
     .option('--dry-run', 'check everything, print the receipt, start nothing')
     .addHelpText(
       'after',
@@ -46,6 +53,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
 Example:
   $ stasis restore job
   $ stasis restore job --at 2026-11-23T09:30:00Z --dry-run
+  $ stasis restore job --explain
 
 The exit status is the guest's own; docs/errors.md lists the others.`,
     )
@@ -61,19 +69,27 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         selector: { job: job ?? null, id: id ?? null, at: at ?? null },
         changes: readChanges(options, gathered),
       };
-      const json = options.json ?? false;
-      if (options.dryRun) {
-        const receipt = await tryRestore(settingsFor(context, options), work);
-        if (json) printJson(context.out, receipt);
-        else context.out.write(`${describeReceipt(receipt).join('\n')}\n`);
-        return;
-      }
       const order = {
         settings: settingsFor(context, options),
         work,
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,
+        secrets: gathered.secrets,
       };
+      const json = options.json ?? false;
+      if (options.explain) {
+        const explanation = await explain(order);
+        if (json) printJson(context.out, explanation);
+        else context.out.write(describeExplanation(explanation, context.out));
+        if (!explanation.restorable) context.exitWith(EXIT_STATUS.hostFailure);
+        return;
+      }
+      if (options.dryRun) {
+        const receipt = await tryRestore(order);
+        if (json) printJson(context.out, receipt);
+        else context.out.write(`${describeReceipt(receipt).join('\n')}\n`);
+        return;
+      }
       if (options.detach) await hostInBackground(context, order, json);
       else await hostInForeground(context, order, json);
     });
@@ -81,7 +97,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
 
 function readChanges(
   options: RestoreOptions,
-  { preopens, pools, kv, providers, providerPaths, listen }: GatheredOptions,
+  { preopens, pools, kv, providers, providerPaths, listen, secrets }: GatheredOptions,
 ): RestoreChanges {
   const { fuel, maxMemory, maxTable, carryMax, confine, timeout, checkpointEvery } = options;
   return {
@@ -91,6 +107,7 @@ function readChanges(
     ...(providers.length === 0 ? {} : { providers }),
     ...(providerPaths.length === 0 ? {} : { providerPaths }),
     ...(listen.length === 0 ? {} : { listen }),
+    ...(secrets.length === 0 ? {} : { secrets: secrets.map(({ name }) => name) }),
     ...(fuel === undefined ? {} : { fuel }),
     ...(maxMemory === undefined ? {} : { memoryPages: maxMemory }),
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),

@@ -19,12 +19,13 @@ import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { CommandContext } from './command-context.ts';
-import type { TriggerOrder } from './job-host.ts';
+import type { SecretOrder, TriggerOrder } from './job-host.ts';
 import { readKv } from './kv-option.ts';
 import { readListen } from './listen-option.ts';
 import { readPool } from './pool-option.ts';
 import { readProvider, readProviderPath } from './provider-options.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
+import { readSecretOption } from './secret-option.ts';
 import { policyPlace, type Settings } from './settings.ts';
 
 const PAGE_BYTES = 65_536;
@@ -61,11 +62,13 @@ export interface GatheredOptions {
   readonly providers: ProviderRequest[];
   readonly providerPaths: CellPath[];
   readonly listen: ListenRequest[];
+  readonly secrets: SecretOrder[];
   readonly triggers: TriggerOrder[];
 }
 
 export function addSharedOptions(
   command: Command,
+  environment: NodeJS.ProcessEnv,
   defaults: {
     readonly memory: string;
     readonly table: string;
@@ -79,6 +82,7 @@ export function addSharedOptions(
   const providers: ProviderRequest[] = [];
   const providerPaths: CellPath[] = [];
   const listen: ListenRequest[] = [];
+  const secrets: SecretOrder[] = [];
   const triggers: TriggerOrder[] = [];
   command
     .option('-d, --detach', 'run in the background and print the name of the job')
@@ -166,6 +170,13 @@ export function addSharedOptions(
       `contents of files that a checkpoint may hold (default: ${defaults.carry})`,
       named('--carry-max', parseCarryBytes),
     )
+    .option(
+      '--env-secret <name[=file]>',
+      'set a variable of the guest from here or from a file; its value enters no checkpoint and is asked for again at a restore',
+      (text) => {
+        secrets.push(readSecretOption(text, environment, secrets));
+      },
+    )
     .option('--policy <file>', 'hold it to this policy file (default: policy.json in STASIS_HOME)')
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
@@ -176,7 +187,7 @@ export function addSharedOptions(
     .addOption(new Option('--memory-digest').hideHelp())
     .addOption(triggerOption('fuel', triggers))
     .addOption(triggerOption('call', triggers));
-  return { preopens, pools, kv, providers, providerPaths, listen, triggers };
+  return { preopens, pools, kv, providers, providerPaths, listen, secrets, triggers };
 }
 
 /** The command's settings, with the policy file that it names. */

@@ -8,6 +8,7 @@ import { CARRY_BYTES_DEFAULT, type RunRequest } from '../host/run-request.ts';
 import { WASI_LAYERS, type WasiLayer } from '../wasi/layers.ts';
 import type { CommandContext } from './command-context.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
+import type { SecretOrder } from './job-host.ts';
 import {
   addSharedOptions,
   MEMORY_PAGES_DEFAULT,
@@ -25,7 +26,7 @@ interface RunOptions extends SharedOptions {
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program.command('run');
-  const gathered = addSharedOptions(command, {
+  const gathered = addSharedOptions(command, context.environment, {
     memory: '1GiB',
     table: '1000000',
     carry: '64MiB',
@@ -75,7 +76,10 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
       const request: RunRequest = {
         modulePath: modulePathOf(module),
         args: [basename(module), ...args],
-        env,
+        env: checkNames(env, gathered.secrets, options.wasi),
+        ...(gathered.secrets.length === 0
+          ? {}
+          : { secrets: gathered.secrets.map(({ name }) => name) }),
         preopens: gathered.preopens,
         pools: gathered.pools,
         kv: gathered.kv,
@@ -100,11 +104,34 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         work: { kind: 'run', name: options.name ?? null, request },
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,
+        secrets: gathered.secrets,
       } as const;
       const json = options.json ?? false;
       if (options.detach) await hostInBackground(context, order, json);
       else await hostInForeground(context, order, json);
     });
+}
+
+/** Throws ERR_USAGE for a secret that is given as a variable as well, or can't be kept secret. */
+function checkNames(
+  env: readonly string[],
+  secrets: readonly SecretOrder[],
+  wasi: WasiLayer,
+): readonly string[] {
+  const both = secrets.find(({ name }) => env.some((entry) => entry.startsWith(`${name}=`)));
+  if (both !== undefined) {
+    throw new HostError('ERR_USAGE', `The variable ${both.name} is given twice.`, {
+      hint: 'give it as --env-secret alone',
+    });
+  }
+  if (wasi !== 'stasis' && secrets.length > 0) {
+    throw new HostError(
+      'ERR_USAGE',
+      `The WASI layer ${wasi} keeps variables in a memory that is part of every image.`,
+      { hint: 'leave --env-secret or --wasi out' },
+    );
+  }
+  return env;
 }
 
 function readVariable(text: string, environment: NodeJS.ProcessEnv): string {

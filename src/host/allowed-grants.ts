@@ -61,8 +61,8 @@ function directoryWords(path: string, readOnly: boolean): string {
   return `directory ${path} for ${readOnly ? 'reading' : 'reading and writing'}`;
 }
 
-function variableNames({ env }: RunRequest): string[] {
-  return env.map((entry) => entry.slice(0, entry.indexOf('=')));
+function variableNames({ env, secrets = [] }: RunRequest): string[] {
+  return [...env.map((entry) => entry.slice(0, entry.indexOf('='))), ...secrets];
 }
 
 function holdsDirectory(

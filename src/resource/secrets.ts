@@ -9,6 +9,8 @@
  * 1. What was declared last holds: a region takes the place of every one that it overlaps.
  * 2. A value is never part of a provider's state: the state has addresses and names.
  * 3. A restart without a value for every name is refused before the guest runs.
+ * 4. The environment keeps its size in all runs, since a guest may be stopped between asking for the size and
+ *    asking for the text: a variable has the room that its first value took, and zeros behind a shorter one.
  *
  * What is not covered: copies that the guest made, in memory that it did not declare, in locals of
  * functions on its stack, or in arguments of the call that it waits in.
@@ -38,6 +40,7 @@ export interface Secret {
 export const SECRET_NAME_MAX = 256;
 export const SECRET_BYTES_MAX = 65_536;
 const REGIONS_MAX = 1024;
+const VARIABLES_MAX = 1024;
 const U32_MAX = 0xffff_ffff;
 
 const regionShape = mapOf({
@@ -47,41 +50,68 @@ const regionShape = mapOf({
   name: nullable(text(SECRET_NAME_MAX)),
 });
 export type SecretRegion = ShapeOf<typeof regionShape>;
+export type SecretsState = ShapeOf<typeof parts>;
 
-const regionsShape = arrayOf(regionShape, 0, REGIONS_MAX);
+/** Of the first run's variables: their order and how long their values were. */
+const roomShape = mapOf({ name: text(SECRET_NAME_MAX), lengthBytes: integer(0, SECRET_BYTES_MAX) });
 
-const secretsShape: Shape<readonly SecretRegion[]> = (value) => {
-  const regions = regionsShape(value);
-  const sorted = [...regions].sort((a, b) => a.address - b.address);
+const parts = mapOf({
+  variables: arrayOf(roomShape, 0, VARIABLES_MAX),
+  regions: arrayOf(regionShape, 0, REGIONS_MAX),
+});
+
+/** What an image says of secrets; regions are apart from each other. */
+export const secretsShape: Shape<SecretsState> = (value) => {
+  const found = parts(value);
+  const sorted = [...found.regions].sort((a, b) => a.address - b.address);
   const apart = sorted.every(
     ({ address }, at) =>
       at === 0 || sorted[at - 1]!.address + sorted[at - 1]!.lengthBytes <= address,
   );
-  if (!apart) throw mismatch('a list of regions apart from each other');
-  return regions;
+  if (!apart) throw mismatch('a list of variables, and of regions apart from each other');
+  return found;
 };
+
+/** Every name that it speaks of. */
+export function secretNames({ variables, regions }: SecretsState): string[] {
+  const held = regions.flatMap(({ name }) => (name === null ? [] : [name]));
+  return [...new Set([...variables.map(({ name }) => name), ...held])];
+}
 
 export class SecretRegions {
   readonly #secrets: ReadonlyMap<string, Uint8Array>;
   readonly provider: Provider;
+  #variables: SecretsState['variables'];
   #regions: readonly SecretRegion[] = [];
   #memory: GuestMemory | null = null;
 
   constructor(secrets: readonly Secret[]) {
     this.#secrets = new Map(secrets.map(({ name, value }) => [name, value]));
-    this.provider = defineProvider<readonly SecretRegion[]>({
+    this.#variables = secrets.map(({ name, value }) => ({ name, lengthBytes: value.length }));
+    this.provider = defineProvider<SecretsState>({
       kind: 'secrets',
       version: OWN_PROVIDERS.secrets.version,
       shape: secretsShape,
-      prepare: () => this.#regions.map((region) => ({ ...region })),
+      prepare: () => ({ variables: this.#variables, regions: this.#regions }),
       commit: () => undefined,
       abort: () => undefined,
-      rebuild: (regions, { reason }) => {
-        if (reason === 'restarted' || reason === 'cloned') this.#bringBack(regions);
+      rebuild: (state, { reason }) => {
+        if (reason === 'restarted' || reason === 'cloned') this.#bringBack(state);
       },
       attach: ({ memory }) => {
         this.#memory = memory;
       },
+    });
+  }
+
+  /** The variables that a guest finds in its environment, behind the others: `NAME=value`, zeros behind. */
+  get variables(): readonly { readonly name: string; readonly entry: Uint8Array }[] {
+    return this.#variables.map(({ name, lengthBytes }) => {
+      const prefix = Buffer.from(`${name}=`);
+      const entry = new Uint8Array(prefix.length + lengthBytes);
+      entry.set(prefix);
+      entry.set(this.#secrets.get(name)!, prefix.length);
+      return { name, entry };
     });
   }
 
@@ -132,21 +162,24 @@ export class SecretRegions {
     bytes.set(value, address);
   }
 
-  #bringBack(regions: readonly SecretRegion[]): void {
-    const missing: string[] = [];
-    for (const region of regions) {
+  #bringBack(state: SecretsState): void {
+    const missing = secretNames(state).filter((name) => !this.#secrets.has(name));
+    if (missing.length > 0) throw notGiven(missing);
+    for (const { name, lengthBytes } of [...state.variables, ...state.regions]) {
+      const value = name === null ? undefined : this.#secrets.get(name);
+      if (value !== undefined && value.length > lengthBytes) {
+        throw tooLong(name!, value.length, lengthBytes);
+      }
+    }
+    for (const region of state.regions) {
       const { address, lengthBytes, name } = region;
       if (this.#memory?.holds(address, lengthBytes) !== true) {
         throw new HostError('ERR_MALFORMED_IMAGE', 'The image has a secret outside of its memory.');
       }
-      if (name === null) continue;
-      const value = this.#secrets.get(name);
-      if (value === undefined) missing.push(name);
-      else if (value.length > lengthBytes) throw tooLong(name, value.length, lengthBytes);
-      else this.#fill(region, value);
+      if (name !== null) this.#fill(region, this.#secrets.get(name)!);
     }
-    if (missing.length > 0) throw notGiven(missing);
-    this.#regions = regions;
+    this.#variables = state.variables;
+    this.#regions = state.regions;
   }
 }
 

@@ -1,10 +1,15 @@
 /** The guest's environment: what its request names, nothing of the host's. */
 import { ERRNO, type Errno } from '../abi/errno.ts';
+import type { SecretRegions } from '../resource/secrets.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
 import { writeSizes, writeStrings } from './string-list.ts';
 
-export function environCalls({ memory, env, secretEnv }: WasiEnvironment): Calls {
+export function environCalls({ memory, env, secrets }: WasiEnvironment): Calls {
+  const all = (): readonly Uint8Array[] => [
+    ...env,
+    ...(secrets?.variables ?? []).map(({ entry }) => entry),
+  ];
   return {
     /**
      * `environ_sizes_get`: how many variables there are, and their bytes as `K=V` with a NUL each.
@@ -15,7 +20,7 @@ export function environCalls({ memory, env, secretEnv }: WasiEnvironment): Calls
      *
      * Source: WASI snapshot preview1, `environ_sizes_get`.
      */
-    environ_sizes_get: (count: number, size: number) => writeSizes(memory, env, count, size),
+    environ_sizes_get: (count: number, size: number) => writeSizes(memory, all(), count, size),
 
     /**
      * `environ_get`: the variables.
@@ -31,28 +36,21 @@ export function environCalls({ memory, env, secretEnv }: WasiEnvironment): Calls
      * Source: WASI snapshot preview1, `environ_get`.
      */
     environ_get: (pointers: number, text: number) => {
-      const errno = writeStrings(memory, env, pointers, text);
-      if (errno !== ERRNO.SUCCESS || secretEnv === undefined) return errno;
-      return declareSecrets(secretEnv, env, text >>> 0);
+      const errno = writeStrings(memory, all(), pointers, text);
+      if (errno !== ERRNO.SUCCESS || secrets === undefined) return errno;
+      const before = env.reduce((sum, entry) => sum + entry.length + 1, 0);
+      return declareSecrets(secrets, (text >>> 0) + before);
     },
   };
 }
 
-/** Declares the values of the last variables, which were written at `text` one after the other. */
-function declareSecrets(
-  { regions, names }: NonNullable<WasiEnvironment['secretEnv']>,
-  env: readonly Uint8Array[],
-  text: number,
-): Errno {
+/** Declares the values of the secret variables, which were written at `text` one after the other. */
+function declareSecrets(secrets: SecretRegions, text: number): Errno {
   let at = text;
-  const first = env.length - names.length;
-  for (const [index, entry] of env.entries()) {
-    const name = names[index - first];
-    if (name !== undefined) {
-      const valueAt = Buffer.byteLength(name) + 1;
-      const errno = regions.declare(at + valueAt, entry.length - valueAt, name);
-      if (errno !== ERRNO.SUCCESS) return errno;
-    }
+  for (const { name, entry } of secrets.variables) {
+    const valueAt = Buffer.byteLength(name) + 1;
+    const errno = secrets.declare(at + valueAt, entry.length - valueAt, name);
+    if (errno !== ERRNO.SUCCESS) return errno;
     at += entry.length + 1;
   }
   return ERRNO.SUCCESS;

@@ -22,11 +22,8 @@ export interface WasiEnvironment {
   readonly args: readonly Uint8Array[];
   /** `K=V` each, without their final NUL. */
   readonly env: readonly Uint8Array[];
-  /** Variables at the end of `env` whose values enter no image; absent: none. */
-  readonly secretEnv?: {
-    readonly regions: SecretRegions;
-    readonly names: readonly string[];
-  };
+  /** Has variables behind those of `env` whose values enter no image; absent: there are none. */
+  readonly secrets?: SecretRegions;
   readonly handles: HandleTable;
   readonly connections: Connections;
   /** Null: there are no sockets, and streams can't be looked at before they are used. */

@@ -24,7 +24,10 @@ export interface OpenState {
   /** Checkpoints of the job with that name, oldest first. */
   checkpoints(name: string): Promise<CheckpointInfo[]>;
   /** Opens a checkpoint of a job that is not running, with every check of a restore. */
-  open(id: string): Promise<OpenedImage & { readonly plan: RestorePlan }>;
+  open(
+    id: string,
+    secrets?: readonly string[],
+  ): Promise<OpenedImage & { readonly plan: RestorePlan }>;
   close(): Promise<void>;
 }
 
@@ -47,9 +50,9 @@ export async function openState(home: string): Promise<OpenState> {
       const found = await vault.list(requester, { job: table.find(owner, name).job.id });
       return found.reverse();
     },
-    open: async (id) => {
+    open: async (id, secrets) => {
       const plan = await planRestore(tools, { job: null, id, at: null }, {});
-      return { plan, ...(await openImage(tools, plan)) };
+      return { plan, ...(await openImage(tools, plan, secrets)) };
     },
     close: async () => {
       await vault.close();

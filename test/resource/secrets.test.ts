@@ -109,6 +109,16 @@ describe('a checkpoint', () => {
     expect(refused).toMatchObject({ code: 'ERR_RESOURCE_NOT_GRANTED', facts: { secret: 'A' } });
   });
 
+  test('keeps the size of the environment, whatever the value of today', async () => {
+    const before = guestWith(secret('B', 'long value'), secret('A', 'x'));
+    const states = await before.registry.quiesce();
+    const after = guestWith(secret('NEW', 'n'), secret('A', 'y'), secret('B', 'short'));
+    await after.registry.rebuild(states, 'restarted');
+    const entries = after.regions.variables.map(({ entry }) => Buffer.from(entry).toString());
+    expect(entries).toEqual(['B=short\0\0\0\0\0', 'A=y']);
+    expect(after.regions.write('NEW', 0, 9)).toBe(1);
+  });
+
   test('whose regions overlap or lie outside is refused', async () => {
     const region = (address: number, lengthBytes: number) => ({ address, lengthBytes, name: null });
     for (const regions of [
@@ -119,7 +129,10 @@ describe('a checkpoint', () => {
     ]) {
       const { registry } = guestWith();
       await expect(
-        registry.rebuild([{ kind: 'secrets', version: 1, state: regions }], 'restarted'),
+        registry.rebuild(
+          [{ kind: 'secrets', version: 1, state: { variables: [], regions } }],
+          'restarted',
+        ),
       ).rejects.toMatchObject({ code: 'ERR_MALFORMED_IMAGE' });
     }
   });
