@@ -32,6 +32,10 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
     /removing: port (list|look|syncDirectory) vault\/(packs|writers)/,
     'it is removed by then, and the next sweep empties the trash',
   ],
+  [
+    /removing: sqlite \w+ .*index\.sqlite(-wal)?$/,
+    "the sweep's own rows; a removal that is told is looked for afterwards all the same",
+  ],
   [/: sqlite remove .*-(wal|journal)$/, 'its content has no meaning any more'],
   [/closing: sqlite .*index\.sqlite(-wal)?$/, "SQLite's log stays, and says it all"],
   [/: sqlite syncDirectory/, 'SQLite takes no notice; the vault has synced it itself'],
