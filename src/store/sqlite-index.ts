@@ -193,6 +193,20 @@ async function copyTo(database: DatabaseSync, path: string, busyMsMax: number): 
   }
 }
 
+/** The packs that the index at `path` names, which nobody else has open. Throws ERR_VAULT_DAMAGED, ERR_IO. */
+export async function readPackNames(path: string): Promise<readonly string[]> {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path, { readOnly: true });
+    const packs = await prepareIndexRows(database).packs();
+    return packs.map(({ name }) => name);
+  } catch (error) {
+    throw sqliteFailure('read the copy of the index', error);
+  } finally {
+    database?.close();
+  }
+}
+
 function checkStructure(database: DatabaseSync): void {
   let rows: readonly Record<string, unknown>[];
   try {

@@ -15,6 +15,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import type { IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
+import { turn } from '../store/turn.ts';
 import { vaultDamaged } from './damage.ts';
 import { authenticate, type VaultKeys } from './vault-keys.ts';
 
@@ -26,12 +27,15 @@ export type LedgerEvent =
       readonly owner: string;
       readonly checkpoint: string;
       readonly sequence: number;
+      /** Of the job, as the checkpoint's row has it. */
+      readonly job: Uint8Array;
     }
   | {
       readonly event: 'removed';
       readonly owner: string;
       readonly checkpoint: string;
       readonly sequence: number;
+      readonly job?: Uint8Array;
       readonly freedPacks: readonly string[];
     }
   /** The first entry under the new master's key. */
@@ -90,19 +94,32 @@ export async function checkLedgerTail(view: IndexView, keys: VaultKeys): Promise
   return last;
 }
 
-/** Walks the whole chain. Throws ERR_VAULT_DAMAGED with the number of the first entry that is wrong. */
+export interface LedgerHead {
+  /** How many entries there are. */
+  readonly entries: number;
+  /** Hex mac of the last one. */
+  readonly head: string;
+}
+
+/**
+ * Walks the whole chain, and hands over each entry once it was checked. Throws ERR_VAULT_DAMAGED with the
+ * number of the first entry that is wrong.
+ */
 export async function walkLedger(
   view: IndexView,
   keys: VaultKeys,
-): Promise<{ readonly entries: number; readonly head: string }> {
+  visit: (row: LedgerRow) => void = () => {},
+): Promise<LedgerHead> {
   let last: LedgerRow | null = null;
   for (;;) {
     const rows: readonly LedgerRow[] = await view.ledger((last?.number ?? 0) + 1, ENTRIES_PER_READ);
     if (rows.length === 0) break;
     for (const row of rows) {
       checkEntry(keys, row, last);
+      visit(row);
       last = row;
     }
+    await turn();
   }
   const mac = last?.mac ?? BEFORE_FIRST;
   return { entries: last?.number ?? 0, head: Buffer.from(mac).toString('hex') };
@@ -117,9 +134,16 @@ function checkEntry(keys: VaultKeys, row: LedgerRow, before: LedgerRow | null): 
   if (!isAuthentic || !isAbout(row)) throw vaultDamaged('The ledger', { entry: row.number });
 }
 
+/** All that an entry says, for one that was authenticated. */
+export function readEntry({ record }: Pick<LedgerRow, 'record'>): {
+  readonly [key: string]: CborValue;
+} {
+  return decodeCbor(record) as { readonly [key: string]: CborValue };
+}
+
 /** What an entry tells of, for one that was authenticated. */
-export function ledgerEventOf({ record }: Pick<LedgerRow, 'record'>): string {
-  return String((decodeCbor(record) as { readonly [key: string]: CborValue })['event']);
+export function ledgerEventOf(row: Pick<LedgerRow, 'record'>): string {
+  return String(readEntry(row)['event']);
 }
 
 function keyOf(keys: VaultKeys, number: number): KeyObject {

@@ -11,6 +11,8 @@ import { findEmbeddedStore, openEmbeddedStore } from '../store/embedded-store.ts
 import type { FilePort } from '../store/file-port.ts';
 import { nodeFiles } from '../store/node-files.ts';
 import type { Store, VaultRow } from '../store/store.ts';
+import { auditLedger } from './audit.ts';
+import { backUpVault } from './back-up-vault.ts';
 import { COLLECT_DEFAULTS, collectGarbage } from './collect-garbage.ts';
 import { vaultDamaged } from './damage.ts';
 import { checkKeyOutside } from './key-file.ts';
@@ -29,9 +31,13 @@ import { removeCheckpoints, TRASH_GENERATIONS } from './remove-checkpoints.ts';
 import { finishRotation, rotateKey } from './rotate-key.ts';
 import { sealCheckpoint } from './seal-checkpoint.ts';
 import { findCheckpoint, selectCheckpoints } from './select-checkpoint.ts';
+import { shredOwner } from './shred-owner.ts';
 import type { Vault } from './vault.ts';
 import { createContext, type VaultContext } from './vault-context.ts';
 import { deriveVaultKeys, sealCheck } from './vault-keys.ts';
+import { measureUsage } from './vault-usage.ts';
+import { verifyVault } from './verify-vault.ts';
+import { checkWitness, readWitness, type Witnessed } from './witness.ts';
 
 export interface VaultOptions {
   readonly directory: string;
@@ -42,6 +48,10 @@ export interface VaultOptions {
   readonly random: (bytes: number) => Uint8Array;
   /** `existing`: ERR_NO_SUCH_DIRECTORY when there is no vault yet. `create`, unless told, makes one. */
   readonly mode?: 'create' | 'existing';
+  /** A file outside the vault that is told how far the vault has come, and is asked when it is opened. */
+  readonly witness?: string;
+  /** Open the vault whatever the witness says, and note in the ledger that this was done. */
+  readonly acceptRollback?: boolean;
   /** The file system; this machine's unless told. */
   readonly files?: FilePort;
 }
@@ -86,18 +96,39 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   try {
     await addFirstRows(store, key, { now, random, hasPacks: found.packs, master });
     const unlock = (row: VaultRow) => unlockVault(master, row);
-    const context = createContext({ store, now, random, unlock });
+    const witness =
+      options.witness === undefined ? null : { path: resolve(options.witness), files, random };
+    const seen = witness === null ? null : await readWitness(witness);
+    const context = createContext({ store, now, random, unlock, witness });
     await context.read(async (view, keys) => {
       await checkLedgerTail(view, keys);
       await checkOwnerList(view, keys);
+      if (seen !== null && options.acceptRollback !== true) {
+        await checkWitness(view, keys.vaultId, seen);
+      }
     });
+    if (options.acceptRollback === true) await acceptRollback(context, seen);
     await finishRotation(context, master);
     await store.packs.sweep(TRASH_GENERATIONS);
-    return bindVault(context, master);
+    return bindVault(context, master, { directory, files });
   } catch (error) {
     await store.close();
     throw error;
   }
+}
+
+async function acceptRollback({ write, now }: VaultContext, seen: Witnessed | null): Promise<void> {
+  const seenNumber = seen?.entries ?? 0;
+  const event = { event: 'rollback accepted', seenNumber, seenHead: seen?.head ?? '' } as const;
+  await write((transaction, keys) => appendLedger(transaction, keys, now(), event));
+}
+
+async function noteRestored({ write, now }: VaultContext): Promise<void> {
+  await write(async (transaction, keys) => {
+    const last = (await transaction.ledgerTail(1)).at(-1)!;
+    const head = Buffer.from(last.mac).toString('hex');
+    await appendLedger(transaction, keys, now(), { event: 'restored from backup', head });
+  });
 }
 
 async function checkDirectory(
@@ -176,7 +207,11 @@ async function addFirstRows(
   });
 }
 
-function bindVault(context: VaultContext, master: MasterKey): Vault {
+function bindVault(
+  context: VaultContext,
+  master: MasterKey,
+  { directory: where, files }: { readonly directory: string; readonly files: FilePort },
+): Vault {
   const { store, read } = context;
   return {
     seal: (request) => sealCheckpoint(context, request),
@@ -194,7 +229,13 @@ function bindVault(context: VaultContext, master: MasterKey): Vault {
     check: (requester, id, software) => checkCheckpoint(context, requester, id, software),
     open: (requester, id, software) => openCheckpoint(context, requester, id, software),
     remove: (requester, ids) => removeCheckpoints(context, requester, ids),
-    verifyLedger: () => read(walkLedger),
+    verifyLedger: () => read((view, keys) => walkLedger(view, keys)),
+    audit: (filter) => auditLedger(context, filter),
+    usage: (owner) => measureUsage(context, owner),
+    noteRestored: () => noteRestored(context),
+    shredOwner: (owner) => shredOwner(context, owner),
+    verify: (request) => verifyVault(context, request),
+    backUp: (directory) => backUpVault(context, { from: where, to: directory, files }),
     collect: (request) => collectGarbage(context, { ...COLLECT_DEFAULTS, ...request }),
     rotateKey: (request) => rotateKey(context, master, request),
     resumeReencryption: () => reencryptOwners(context),

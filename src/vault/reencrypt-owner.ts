@@ -19,11 +19,12 @@ import { vaultDamaged } from './damage.ts';
 import { appendLedger } from './ledger.ts';
 import { encodeManifest } from './manifest.ts';
 import { openMark, sealMark } from './mark.ts';
+import { readOwnRecord } from './own-record.ts';
 import { currentEpoch } from './owner-list.ts';
 import { jobTag, type LoadedOwner, loadOwner, saveOwner } from './owner-state.ts';
 import { createPackFiller, mayCommitYet, type PackFiller } from './pack-filler.ts';
 import { readChunks, readManifest } from './read-image.ts';
-import { type CheckpointRecord, openRecord, sealRecord } from './record.ts';
+import { sealRecord } from './record.ts';
 import type { VaultContext } from './vault-context.ts';
 import {
   areSameOwnerKeys,
@@ -213,17 +214,6 @@ async function manifestsOf(
     found.set(hex(manifest), manifest);
   }
   return found;
-}
-
-async function readOwnRecord(
-  view: IndexView,
-  owner: LoadedOwner,
-  id: string,
-): Promise<CheckpointRecord> {
-  const row = await view.checkpoint(id);
-  const record = row === null ? null : openRecord(owner.keys, row);
-  if (record === null) throw vaultDamaged('A checkpoint', { checkpoint: id });
-  return record;
 }
 
 function hex(bytes: Uint8Array): string {

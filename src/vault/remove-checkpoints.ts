@@ -37,7 +37,7 @@ export async function removeCheckpoints(
     for (const id of wanted) {
       if (!removed.some((checkpoint) => checkpoint.id === id)) throw noSuchCheckpoint(id);
     }
-    for (const { id, sequence } of removed) {
+    for (const { id, sequence, job } of removed) {
       await transaction.removeCheckpoint(id);
       const freedPacks = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
       last = await appendLedger(transaction, keys, now(), {
@@ -45,6 +45,7 @@ export async function removeCheckpoints(
         owner: requester.owner,
         checkpoint: id,
         sequence,
+        ...(job === null ? {} : { job }),
         freedPacks,
       });
     }

@@ -275,6 +275,7 @@ async function commit(
     owner: owner.keys.owner,
     checkpoint: info.id,
     sequence,
+    job,
   });
   const checkpoints = [...owner.checkpoints, key];
   await saveOwner(transaction, owner, { sequence, stampMs }, checkpoints, entry, random);

@@ -9,6 +9,7 @@ import { HostError } from '../fault/host-error.ts';
 import type { IndexTransaction, IndexView, Store, VaultRow } from '../store/store.ts';
 import { vaultDamaged } from './damage.ts';
 import type { Random, VaultKeys } from './vault-keys.ts';
+import { type WitnessOptions, writeWitness } from './witness.ts';
 
 export interface VaultContext {
   readonly store: Store;
@@ -25,11 +26,13 @@ export interface VaultContext {
 export interface ContextOptions extends Pick<VaultContext, 'store' | 'now' | 'random'> {
   /** The vault's keys; throws ERR_VAULT_KEY when there is no key that fits the row. */
   readonly unlock: (row: VaultRow) => Promise<VaultKeys>;
+  /** Where what was committed is told to a witness; null: nowhere. */
+  readonly witness: WitnessOptions | null;
 }
 
 /** Unlocks nothing by itself: the first transaction does. */
 export function createContext(options: ContextOptions): VaultContext {
-  const { store, unlock } = options;
+  const { store, unlock, witness } = options;
   let known: { readonly check: Uint8Array; readonly keys: VaultKeys } | null = null;
 
   async function keysNow(view: IndexView): Promise<VaultKeys> {
@@ -43,6 +46,27 @@ export function createContext(options: ContextOptions): VaultContext {
 
   async function read<T>(work: (view: IndexView, keys: VaultKeys) => Promise<T>): Promise<T> {
     return store.index.read(async (view) => work(view, await keysNow(view)));
+  }
+
+  /** In a transaction of its own, so that of two processes none writes an older head over a newer one. */
+  async function tellWitness(): Promise<void> {
+    if (witness === null) return;
+    try {
+      await store.index.write(async (transaction) => {
+        const row = await transaction.vault();
+        const last = (await transaction.ledgerTail(1)).at(-1);
+        if (row !== null && last !== undefined) await writeWitness(witness, row.id, last);
+      });
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      const { code, message, facts, hint } = error;
+      // What was to be written is committed: what it names must stay.
+      throw new HostError(code, message, {
+        facts: { ...facts, outcome: 'unknown' },
+        ...(hint === undefined ? {} : { hint }),
+        cause: error,
+      });
+    }
   }
 
   return {
@@ -62,7 +86,12 @@ export function createContext(options: ContextOptions): VaultContext {
         return read(work);
       }
     },
-    write: (work) =>
-      store.index.write(async (transaction) => work(transaction, await keysNow(transaction))),
+    write: async (work) => {
+      const result = await store.index.write(async (transaction) =>
+        work(transaction, await keysNow(transaction)),
+      );
+      await tellWitness();
+      return result;
+    },
   };
 }

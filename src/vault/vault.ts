@@ -9,6 +9,9 @@
  * 4. No method gives out image content but `open`, and `open` only after owner, requester and software
  *    have been checked, in this order.
  */
+
+import type { Audit, AuditFilter } from './audit.ts';
+import type { BackedUp } from './back-up-vault.ts';
 import type {
   CheckpointCause,
   CheckpointInfo,
@@ -19,6 +22,9 @@ import type {
 import type { Collected, CollectRequest } from './collect-garbage.ts';
 import type { VaultCaps } from './quota.ts';
 import type { Rotated, RotateRequest } from './rotate-key.ts';
+import type { Shredded } from './shred-owner.ts';
+import type { VaultUsage } from './vault-usage.ts';
+import type { Verified, VerifyRequest } from './verify-vault.ts';
 
 export interface SealRequest {
   readonly requester: Requester;
@@ -81,6 +87,18 @@ export interface Vault {
   remove(requester: Requester, ids: readonly string[]): Promise<void>;
   /** Walks the whole ledger and checks its chain. Throws ERR_VAULT_DAMAGED where it is broken. */
   verifyLedger(): Promise<{ readonly entries: number; readonly head: string }>;
+  /** What happened (`audit.ts`); the whole ledger is checked. Throws ERR_VAULT_DAMAGED. */
+  audit(filter: AuditFilter): Promise<Audit>;
+  /** What takes how much room: an owner's, or everybody's. */
+  usage(owner?: string): Promise<VaultUsage>;
+  /** Looks through everything, and tells what is not as it was written (`verify-vault.ts`). */
+  verify(request: VerifyRequest): Promise<Verified>;
+  /** Makes or brings up to date a copy that can be opened as a vault (`back-up-vault.ts`). */
+  backUp(directory: string): Promise<BackedUp>;
+  /** Notes in the ledger that this vault was made out of a backup. */
+  noteRestored(): Promise<void>;
+  /** Forgets an owner's key, and with it all that was sealed for the owner (`shred-owner.ts`). */
+  shredOwner(owner: string): Promise<Shredded>;
   /** Gives back room (`collect-garbage.ts`). */
   collect(request?: Partial<CollectRequest>): Promise<Collected>;
   /** Changes the master key (`rotate-key.ts`). */

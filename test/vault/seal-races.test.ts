@@ -138,5 +138,6 @@ async function contextOf({ directory, keyFile }: Places): Promise<VaultContext> 
     now: () => new Date(),
     random,
     unlock: (row) => unlockVault(master, row),
+    witness: null,
   });
 }
