@@ -11,11 +11,12 @@
  * setting of times by descriptor altogether, and a checkpoint that outlives a power cut needs them
  * (`handle/native-calls.ts`).
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Preopen } from '../cell/protocol.ts';
 import type { PathRule } from '../confine/landlock.ts';
+import { HostError } from '../fault/host-error.ts';
 import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
@@ -52,14 +53,17 @@ export function programFor(program: CellProgram, layer: WasiLayer): CellProgram 
 
 /**
  * Every place where Node looks for a package that code in `from` imports, and where it really lies.
- * A place that does not exist needs a grant too, or looking there ends the search with a refusal.
+ * A place that does not exist needs a grant too, or looking there ends the search with a refusal; so does
+ * a link on the way, whose target is looked up by the link's own name.
  */
 function packagePlaces(from: string, name: string): string[] {
   const found = fileURLToPath(new URL('.', import.meta.resolve(name)));
   const places: string[] = [];
   for (let at = dirname(from); ; at = dirname(at)) {
-    const place = join(at, 'node_modules', name);
+    const packages = join(at, 'node_modules');
+    const place = join(packages, name);
     places.push(place);
+    if (lstatSync(packages, { throwIfNoEntry: false })?.isSymbolicLink()) places.push(packages);
     if (existsSync(place) || dirname(at) === at) return [...places, found];
   }
 }
@@ -99,7 +103,7 @@ function directoriesOf({ preopens, keepingDirectory }: CellGrants): CellPath[] {
  * Arguments of the node program.
  *
  * `/proc/self/fd` is how directories are walked from an open one: the permission model judges the
- * path as it is written, so that name needs a grant of its own.
+ * path as it is written, so that name needs a grant of its own. Throws ERR_USAGE for a path with a star.
  */
 export function cellArguments(program: CellProgram, grants: CellGrants): string[] {
   const { preopens, pools, databases, paths } = grants;
@@ -116,6 +120,7 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
   const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
+  refuseWildcards(read);
   return [
     '--permission',
     '--allow-worker',
@@ -130,6 +135,20 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
     ...outermost(write).map((path) => `--allow-fs-write=${path}`),
     program.entry,
   ];
+}
+
+/**
+ * Node takes a star in a granted path for any ending: whoever grants `/data/a*` grants `/data/abc` as well.
+ * Options refuse it with a better sentence; this is for paths that nobody wrote down, such as those in the
+ * state directory.
+ */
+function refuseWildcards(paths: readonly string[]): void {
+  const found = paths.find((path) => path.includes('*'));
+  if (found === undefined) return;
+  throw new HostError('ERR_USAGE', 'A path with * in it can not be opened to a guest.', {
+    facts: { path: found },
+    hint: 'rename the directory; for the state directory, set STASIS_HOME to another one',
+  });
 }
 
 /** What a node program reads before and beside its own code, on Linux. */

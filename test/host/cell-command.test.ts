@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -88,6 +88,32 @@ describe('the permissions of a cell', () => {
     expect(words).toContain('--allow-fs-read=/private');
     expect(words).not.toContain('--allow-fs-write=/private');
     expect(words).toContain('--allow-fs-write=/job/files');
+  });
+
+  test('are refused for a path that would be taken for many', () => {
+    for (const grants of [
+      { ...NO_GRANTS, keepingDirectory: '/home/ann/a*b/files' },
+      { ...NO_GRANTS, preopens: [{ hostPath: '/data/*', guestPath: '/', readOnly: true }] },
+      { ...NO_GRANTS, paths: [{ hostPath: '/db*', readOnly: true }] },
+    ]) {
+      expect(() => cellArguments(program, grants)).toThrow(/\*/);
+    }
+  });
+
+  test('reach packages behind a link', () => {
+    const code = join(scratch, 'linked/src/');
+    mkdirSync(code, { recursive: true });
+    symlinkSync(join(here, '../../node_modules'), join(scratch, 'linked/node_modules'));
+    const entry = join(code, 'entry.mjs');
+    writeFileSync(
+      entry,
+      "import { Decoder } from 'cbor-x/decode';\nconsole.log(typeof Decoder);\n",
+    );
+    const linked = { ...cellProgram(process.execPath, code), entry };
+    const args = cellArguments(linked, NO_GRANTS);
+    const { stdout, stderr } = spawnSync(process.execPath, args, { env: {}, encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(stdout).toBe('function\n');
   });
 
   test('reach the package of another WASI layer only where it is asked for', () => {
