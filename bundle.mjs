@@ -2,7 +2,7 @@
 //
 //   command   cli/main.js, cli/detached-host.js    the command line, and the host of a detached job
 //   launcher  host/launcher-thread.js              the thread that starts a cell
-//   cell      cell/main.js                         the main thread of a guest's process
+//   cell      cell/main.js, cell/main-restored.js  the main thread of a guest's process
 //   guest     cell/worker.js, provider.js          the guest's thread, and what providers are made with
 //   public    index.js                             what another program may import
 //
@@ -22,7 +22,7 @@ import { rolldown } from 'rolldown';
 const PROGRAMS = {
   command: ['cli/main', 'cli/detached-host'],
   launcher: ['host/launcher-thread'],
-  cell: ['cell/main'],
+  cell: ['cell/main', 'cell/main-restored'],
   guest: ['cell/worker', 'provider'],
   public: ['index'],
 };

@@ -1,14 +1,14 @@
 /**
  * What the cell's main thread and its guest thread say to each other, besides the shared words.
  *
- * The guest thread is started once, with `ThreadStart`. Byte arrays in `attachments` are transferred,
+ * The guest thread's first message is `ThreadStart`, once. Byte arrays in `attachments` are transferred,
  * so whoever posts one has lost it; the main thread hands an image's pages back with `buffer` when
  * they are on their way to the host, and the next capture writes into the same bytes.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { CellMessage, SealedMessage, StartMessage } from './protocol.ts';
 
-/** `workerData` of the guest thread. */
+/** Main thread → guest thread, first of all. */
 export interface ThreadStart {
   readonly shared: SharedArrayBuffer;
   readonly start: StartMessage;

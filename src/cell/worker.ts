@@ -5,7 +5,7 @@
  * are how it is reached.
  */
 
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { nativeDescriptors } from '../handle/native-descriptors.ts';
@@ -20,7 +20,9 @@ import { monotonicMs, monotonicNs, threadCpuNs, wallClockNs } from './wall-clock
 
 assert(parentPort !== null, 'the guest thread is a worker');
 const port = parentPort;
-const { shared, start, module, attachments, twins } = workerData as ThreadStart;
+const { shared, start, module, attachments, twins } = await new Promise<ThreadStart>((resolve) => {
+  port.once('message', resolve);
+});
 const control = viewSharedControl(shared);
 
 /** Unwinding throws once a frame: traces would make a deep stack cost its square. */

@@ -24,6 +24,8 @@ import type { WasiLayer } from '../wasi/layers.ts';
 export interface CellProgram {
   readonly node: string;
   readonly entry: string;
+  /** The entry for a guest that goes on from an image. */
+  readonly restoredEntry: string;
   readonly codeDirectories: readonly string[];
 }
 
@@ -38,10 +40,14 @@ const OWN_CODE = fileURLToPath(new URL('../', import.meta.url));
 
 /** The cell's program in the directory `code`: as built, with everything in it, or as source. */
 export function cellProgram(node: string, code = OWN_CODE): CellProgram {
-  const built = join(code, 'cell/main.js');
-  if (existsSync(built)) return { node, entry: built, codeDirectories: [code] };
-  const entry = join(code, 'cell/main.ts');
-  return { node, entry, codeDirectories: [code, ...packagePlaces(code, 'cbor-x')] };
+  const isBuilt = existsSync(join(code, 'cell/main.js'));
+  const extension = isBuilt ? 'js' : 'ts';
+  return {
+    node,
+    entry: join(code, `cell/main.${extension}`),
+    restoredEntry: join(code, `cell/main-restored.${extension}`),
+    codeDirectories: isBuilt ? [code] : [code, ...packagePlaces(code, 'cbor-x')],
+  };
 }
 
 /** `program` with what else its code imports for that layer. */

@@ -211,8 +211,10 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     cell.kill();
   }
 
+  const { program } = options;
   const cell: CellProcess = await startCell({
-    program: options.program,
+    program:
+      options.start.restore === null ? program : { ...program, entry: program.restoredEntry },
     grants: options.grants,
     confine: options.confine,
     memoryPages: options.start.limits.memoryPages,
