@@ -85,7 +85,8 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
         .map((row) => chunkRow(row, blob(row, 'identity'), pack)),
     chunkUses: async (owner) => {
       const uses: ChunkUse[] = [];
-      const rows = prepare(
+      // Not kept: an iteration that fails leaves its error to whoever begins the next one.
+      const rows = database.prepare(
         `SELECT identity, packs.name AS name, offset_bytes, stored_bytes, plain_bytes, method, refs
          FROM chunks LEFT JOIN packs ON packs.number = chunks.pack WHERE chunks.owner = ?`,
       );

@@ -65,15 +65,15 @@ export async function crashEverywhere(
 }
 
 function* points(
-  { steps }: Recording,
+  { steps, from }: Recording,
   start: DiskState,
   only: ReadonlySet<number> | null = null,
 ): Generator<{ readonly model: CrashModel; readonly done: number }> {
   const model = new CrashModel(start);
-  if (only === null) yield { model, done: 0 };
+  if (only === null && from === 0) yield { model, done: 0 };
   for (const [index, { operation, fault }] of steps.entries()) {
     model.apply(operation, fault);
-    const isPoint = only === null ? isLasting(operation) : only.has(index + 1);
+    const isPoint = only === null ? index + 1 > from && isLasting(operation) : only.has(index + 1);
     if (isPoint) yield { model, done: index + 1 };
   }
 }

@@ -31,6 +31,8 @@ export type Told =
 export interface Recording {
   readonly steps: readonly Step[];
   readonly told: readonly Told[];
+  /** Operations before what the recording is about. */
+  from: number;
   /** By the checkpoint's name: what was given to be sealed, whether or not it was. */
   readonly images: ReadonlyMap<string, Image & { readonly requester: Requester }>;
 }
@@ -40,6 +42,8 @@ export interface Recorder extends Recording {
   decide: (step: Omit<Step, 'fault'>, number: number) => Fault | null;
   /** What is being done, for who wants to say when a fault was met. */
   phase: string;
+  /** What was done so far is only preparation. */
+  begin(): void;
   openVault(): Promise<Vault>;
   closeVault(vault: Vault): Promise<void>;
   /** Seals under a name of its own, and notes it. */
@@ -70,8 +74,12 @@ export async function record(
     steps,
     told,
     images,
+    from: 0,
     decide: () => null,
     phase: '',
+    begin: () => {
+      recorder.from = steps.length;
+    },
     openVault: () => {
       recorder.phase = 'opening';
       return open(placesBelow(root), { files: watchedPort(watcher) });

@@ -60,7 +60,7 @@ export async function checkSurvivor(
       expect(await opensAs(vault, ALICE, { id }, next)).toBe(true);
       await recorder.remove(vault, [id]);
       await vault.close();
-      if (process.env['LITTER'] !== undefined) expect(leftOver(root)).toEqual([]);
+      expect(leftOver(root)).toEqual([]);
     });
   } finally {
     rmSync(root, { recursive: true });
