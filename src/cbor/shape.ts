@@ -210,6 +210,21 @@ export function mapOf<F extends Fields, R extends Fields = Record<never, never>>
   };
 }
 
+/** A map with some of these fields, or none; those that are absent stay absent. */
+export function partOf<F extends Fields>(fields: F): Shape<Partial<MapOf<F>>> {
+  return (value) => {
+    const map = asMap(value);
+    const result: Record<string, unknown> = {};
+    for (const [name, shape] of Object.entries(fields)) {
+      if (Object.hasOwn(map, name)) result[name] = within(name, shape, map[name]!);
+    }
+    if (Object.keys(map).length !== Object.keys(result).length) {
+      throw new Mismatch(`a map of only the fields ${Object.keys(fields).join(', ')}`);
+    }
+    return result as Partial<MapOf<F>>;
+  };
+}
+
 /** A map of any text keys to values of one shape, as a Map: keys that others chose are data, not fields. */
 export function recordOf<T>(shape: Shape<T>): Shape<ReadonlyMap<string, T>> {
   return (value) => {

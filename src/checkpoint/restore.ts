@@ -54,6 +54,7 @@ export type RestoreChanges = Partial<
     | 'checkpointEveryMs'
     | 'keepLog'
     | 'removeAtEnd'
+    | 'restart'
   >
 >;
 

@@ -4,9 +4,7 @@
 import type { Command } from 'commander';
 import prettyBytes from 'pretty-bytes';
 import prettyMilliseconds from 'pretty-ms';
-import { askHost } from '../host/control-socket.ts';
-import { type JobView, jobState } from '../host/job-records.ts';
-import { type CommandContext, notRunning, printJson, withTable } from './command-context.ts';
+import { type CommandContext, printJson } from './command-context.ts';
 import { withProgress } from './terminal.ts';
 
 interface CheckpointOptions {
@@ -26,13 +24,12 @@ export function addCheckpointCommand(program: Command, context: CommandContext):
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis checkpoint job --stop')
     .action(async (name: string, { stop, json }: CheckpointOptions) => {
-      const view = await withTable(context, async (table) =>
-        table.find(context.settings.owner, name),
-      );
-      const asked = askHost(controlSocketOf(view), { ask: 'checkpoint', stop: stop ?? false });
-      const done = await withProgress('waiting for the checkpoint', context.err, asked);
+      const host = await context.host();
+      const asked = host.checkpoint(name, stop ?? false);
+      const made = await withProgress('waiting for the checkpoint', context.err, asked);
+      const { job, done } = made;
       if (json) {
-        printJson(context.out, { job: view.job.name, ...done });
+        printJson(context.out, { job, ...done });
         return;
       }
       const pauseMs = Number(done['pauseNs']) / NS_PER_MS;
@@ -41,11 +38,4 @@ export function addCheckpointCommand(program: Command, context: CommandContext):
           `${prettyBytes(Number(done['storedBytes']))} stored, paused ${prettyMilliseconds(pauseMs, { millisecondsDecimalDigits: 1 })}\n`,
       );
     });
-}
-
-/** Throws ERR_JOB_NOT_RUNNING. */
-function controlSocketOf(view: JobView): string {
-  const { socket } = view.run;
-  if (jobState(view.run) === 'running' && socket !== null) return socket;
-  throw notRunning(view);
 }

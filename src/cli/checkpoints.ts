@@ -4,8 +4,7 @@
 import type { Command } from 'commander';
 import prettyBytes from 'pretty-bytes';
 import { visibleText } from '../fault/visible-text.ts';
-import { type CommandContext, printJson, withTable, withVault } from './command-context.ts';
-import { settingsRequester } from './settings.ts';
+import { type CommandContext, printJson } from './command-context.ts';
 import { formatTable } from './terminal.ts';
 
 const HEAD = ['#', 'JOB', 'STAMP', 'CAUSE', 'RUN', 'IMAGE', 'STORED', 'ID'];
@@ -19,13 +18,9 @@ export function addCheckpointsCommand(program: Command, context: CommandContext)
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis checkpoints job')
     .action(async (name: string | undefined, { json }: { json?: boolean }) => {
-      const { settings, out } = context;
-      const job = await withTable(context, async (table) =>
-        name === undefined ? null : table.find(settings.owner, name).job.id,
-      );
-      const infos = await withVault(context, (vault) =>
-        vault.list(settingsRequester(settings), job === null ? {} : { job }),
-      );
+      const { out } = context;
+      const host = await context.host();
+      const infos = await host.checkpoints(name ?? null);
       if (json) {
         printJson(out, { checkpoints: infos });
         return;

@@ -2,15 +2,21 @@
  * What every command is given: where things are, who asks, where to print, and how.
  */
 import { HostError } from '../fault/host-error.ts';
-import { type JobView, jobState } from '../host/job-records.ts';
 import { JobTable } from '../host/job-table.ts';
 import { preparePlaces } from '../host/places.ts';
 import type { Vault } from '../vault/vault.ts';
+import type { Host } from './host.ts';
 import { openPlacesVault } from './job-host.ts';
 import { type Settings, settingsPlaces } from './settings.ts';
 
 export interface CommandContext {
   readonly settings: Settings;
+  /** Whom the commands ask. */
+  readonly host: () => Promise<Host>;
+  /** From now on the host at that address: `unix:PATH` or an absolute path. */
+  readonly chooseHost: (address: string) => void;
+  /** Whether that is another process, with a state directory of its own. */
+  readonly isElsewhere: () => boolean;
   readonly environment: NodeJS.ProcessEnv;
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
@@ -24,9 +30,11 @@ export function printJson(stream: NodeJS.WriteStream, value: unknown): void {
 
 /** Runs `body` with the process table open. */
 export async function withTable<T>(
-  { settings }: CommandContext,
+  context: CommandContext,
   body: (table: JobTable) => Promise<T>,
 ): Promise<T> {
+  const { settings } = context;
+  refuseElsewhere(context);
   const places = settingsPlaces(settings);
   preparePlaces(places);
   const table = new JobTable(places.jobsDatabase);
@@ -39,9 +47,11 @@ export async function withTable<T>(
 
 /** Runs `body` with the vault open. */
 export async function withVault<T>(
-  { settings }: CommandContext,
+  context: CommandContext,
   body: (vault: Vault) => Promise<T>,
 ): Promise<T> {
+  const { settings } = context;
+  refuseElsewhere(context);
   const vault = await openPlacesVault(settingsPlaces(settings));
   try {
     return await body(vault);
@@ -50,21 +60,12 @@ export async function withVault<T>(
   }
 }
 
-export function notRunning({ job, run }: JobView): HostError {
-  const state = jobState(run);
-  return new HostError(
-    'ERR_JOB_NOT_RUNNING',
-    state === 'running'
-      ? `The job ${job.name} has not started yet.`
-      : `The job ${job.name} is not running: its state is ${state}.`,
-    {
-      facts: { job: job.name, state },
-      hint:
-        state === 'lost'
-          ? `stasis restore ${job.name} goes on from its last checkpoint`
-          : 'stasis ps --all lists the jobs',
-    },
-  );
+/** A command that works in a state directory itself must not do so in another one than was meant. */
+function refuseElsewhere({ isElsewhere }: CommandContext): void {
+  if (!isElsewhere()) return;
+  throw new HostError('ERR_USAGE', 'This command is not for a host behind a socket.', {
+    hint: 'leave out --host and STASIS_HOST; whoever runs that host can use its state directory',
+  });
 }
 
 /** `TERM` or `SIGTERM`, in either case. Throws ERR_USAGE for a signal that ends no job. */

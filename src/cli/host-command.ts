@@ -1,29 +1,27 @@
 /**
- * The part that `run` and `restore` share: host the job here, or hand it to a detached host.
+ * The part that `run` and `restore` share: have a job hosted, and tell how it went.
  */
-import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 import type { ConfineMode } from '../confine/confinement.ts';
-import { startDetached } from '../host/detach.ts';
-import { OWN_STDIO } from '../host/guest-streams.ts';
 import type { RunEnding } from '../host/run-ending.ts';
 import { type CommandContext, printJson } from './command-context.ts';
-import { hostJob, type JobOrder, type JobReport, type JobStarted } from './job-host.ts';
+import type { JobAsk } from './host.ts';
+import type { JobReport } from './job-host.ts';
 import { describeReceipt } from './receipt-text.ts';
-import { type ErrorObject, errorFromObject, reportError } from './report-error.ts';
+import { errorFromObject, reportError } from './report-error.ts';
 import { HOST_SIGNALS } from './signals.ts';
 import { withProgress } from './terminal.ts';
 
 /** Stays until the guest ends; the exit status is the guest's. */
 export async function hostInForeground(
   context: CommandContext,
-  order: JobOrder,
+  ask: JobAsk,
   json: boolean,
 ): Promise<void> {
   const { err } = context;
   const style = { json, debug: false, stream: err };
-  const job = await hostJob(order, {
-    stdio: OWN_STDIO,
+  const host = await context.host();
+  const job = await host.run(ask, {
     onStarted: ({ receipt, listening, confine }) => {
       warnUnconfined(context, confine);
       tellListening(context, listening);
@@ -44,18 +42,11 @@ export async function hostInForeground(
 /** Starts a detached host and returns when the guest has started. */
 export async function hostInBackground(
   context: CommandContext,
-  order: JobOrder,
+  ask: JobAsk,
   json: boolean,
 ): Promise<void> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const entry = fileURLToPath(new URL(`../cli/detached-host.${extension}`, import.meta.url));
-  const answer = (await withProgress(
-    'starting the guest',
-    context.err,
-    startDetached(process.execPath, entry, order),
-  )) as { readonly started?: JobStarted; readonly failed?: ErrorObject };
-  if (answer.failed !== undefined) throw errorFromObject(answer.failed);
-  const started = answer.started as JobStarted;
+  const host = await context.host();
+  const started = await withProgress('starting the guest', context.err, host.start(ask));
   if (json) {
     printJson(context.out, started);
     return;

@@ -164,7 +164,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
     let started = false;
     const hosted = await hostRun(tools, {
       job,
-      request,
+      request: settings.served === null ? request : { ...request, runAs: settings.served },
       module,
       providers,
       restore,

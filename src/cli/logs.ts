@@ -2,17 +2,12 @@
  * `stasis logs`: what a job wrote, over all its runs, each line once.
  */
 import { isUtf8 } from 'node:buffer';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { visibleOutput } from '../fault/visible-text.ts';
-import { jobState } from '../host/job-records.ts';
-import type { JobTable } from '../host/job-table.ts';
-import { type LogPiece, logSegments, readLog } from '../host/log-reader.ts';
-import { type CommandContext, printJson, withTable } from './command-context.ts';
-import { settingsPlaces } from './settings.ts';
+import type { LogPiece } from '../host/log-reader.ts';
+import { type CommandContext, printJson } from './command-context.ts';
 import { dim } from './terminal.ts';
 
-const FOLLOW_MS = 100;
 const NEWLINE = 0x0a;
 
 interface LogsOptions {
@@ -33,32 +28,15 @@ export function addLogsCommand(program: Command, context: CommandContext): void 
     .option('-t, --timestamps', 'put the time before each line')
     .option('--json', 'print a JSON object for each write of the guest')
     .addHelpText('after', '\nExample:\n  $ stasis logs --follow job')
-    .action((name: string, options: LogsOptions) =>
-      withTable(context, (table) => printLogs(context, table, name, options)),
-    );
-}
-
-async function printLogs(
-  { settings, out, err }: CommandContext,
-  table: JobTable,
-  name: string,
-  options: LogsOptions,
-): Promise<void> {
-  const { job, run } = table.find(settings.owner, name);
-  const segments = logSegments(settingsPlaces(settings), job.id, table.runs(job.id), run.number);
-  let last = options.follow !== true;
-  const more = async (): Promise<boolean> => {
-    if (last) return false;
-    // What is written before the end is seen must still be read after it.
-    last = jobState(table.find(settings.owner, job.id).run) !== 'running';
-    if (!last) await sleep(FOLLOW_MS);
-    return true;
-  };
-  const writers = { 1: pieceWriter(out, options), 2: pieceWriter(err, options) };
-  for await (const piece of readLog(segments, more)) {
-    if (options.json) printJson(out, pieceObject(piece));
-    else await writers[piece.stream](piece);
-  }
+    .action(async (name: string, options: LogsOptions) => {
+      const { out, err } = context;
+      const host = await context.host();
+      const writers = { 1: pieceWriter(out, options), 2: pieceWriter(err, options) };
+      for await (const piece of host.logs(name, options.follow ?? false)) {
+        if (options.json) printJson(out, pieceObject(piece));
+        else await writers[piece.stream](piece);
+      }
+    });
 }
 
 /** Text as text; bytes that are none as base64. */

@@ -30,8 +30,19 @@ stdout.on('error', (error) => {
 stderr.on('error', () => {});
 
 try {
+  const settings = readSettings(process.env);
+  let address = process.env['STASIS_HOST'] || null;
   const context: CommandContext = {
-    settings: readSettings(process.env),
+    settings,
+    chooseHost: (chosen) => {
+      address = chosen;
+    },
+    // Loaded when it is known which one, and that one alone.
+    host: async () =>
+      address === null
+        ? (await import('./local-host.ts')).localHost(settings)
+        : (await import('./remote-host.ts')).remoteHost(address),
+    isElsewhere: () => address !== null,
     environment: process.env,
     out: stdout,
     err: stderr,

@@ -7,6 +7,7 @@ import { HOST_VERSION } from '../host/version.ts';
 import { addCheckpointCommand } from './checkpoint.ts';
 import { addCheckpointsCommand } from './checkpoints.ts';
 import type { CommandContext } from './command-context.ts';
+import { addDaemonCommand } from './daemon.ts';
 import { addKillCommand } from './kill.ts';
 import { addLogsCommand } from './logs.ts';
 import { addPsCommand } from './ps.ts';
@@ -21,6 +22,11 @@ export function createProgram(context: CommandContext): Command {
     )
     .version(HOST_VERSION)
     .option('--debug', 'show stacks of errors')
+    .option(
+      '--host <address>',
+      'ask the host at unix:PATH (stasis daemon) instead of being one; or set STASIS_HOST',
+      (text) => context.chooseHost(text),
+    )
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => context.out.write(text),
@@ -47,6 +53,7 @@ State lies under STASIS_HOME, by default the XDG state directory.`,
   addRestoreCommand(program, context);
   addKillCommand(program, context);
   addRmCommand(program, context);
+  addDaemonCommand(program, context);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -5,10 +5,11 @@ import type { Command } from 'commander';
 import prettyMilliseconds from 'pretty-ms';
 import { wallClockNow } from '../cell/wall-clock.ts';
 import { visibleText } from '../fault/visible-text.ts';
-import { type JobState, type JobView, jobState, type RunRecord } from '../host/job-records.ts';
+import type { JobState, RunRecord } from '../host/job-records.ts';
 import { showAddress } from '../host/listening-socket.ts';
 import { endingStatus } from '../host/run-ending.ts';
-import { type CommandContext, printJson, withTable } from './command-context.ts';
+import { type CommandContext, printJson } from './command-context.ts';
+import type { JobSight } from './host.ts';
 import { formatTable } from './terminal.ts';
 
 const HEAD = ['NAME', 'STATE', 'RUN', 'HOST', 'CELL', 'STARTED', 'CHECKPOINT', 'COMMAND'];
@@ -23,20 +24,19 @@ export function addPsCommand(program: Command, context: CommandContext): void {
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis ps --all')
     .action(async ({ all, json }: { all?: boolean; json?: boolean }) => {
-      const views = await withTable(context, async (table) => table.list(context.settings.owner));
-      const states = views.map((view) => ({ view, state: jobState(view.run) }));
-      const shown = states.filter(({ state }) => all || state === 'running' || state === 'lost');
+      const sights = await (await context.host()).jobs();
+      const shown = sights.filter(({ state }) => all || state === 'running' || state === 'lost');
       if (json) {
-        printJson(context.out, { jobs: shown.map(({ view, state }) => jobObject(view, state)) });
+        printJson(context.out, { jobs: shown.map(jobObject) });
         return;
       }
       const now = wallClockNow();
-      const rows = shown.map(({ view, state }) => jobRow(view, state, now));
+      const rows = shown.map((sight) => jobRow(sight, now));
       context.out.write(formatTable(HEAD, rows, context.out));
     });
 }
 
-function jobObject({ job, run }: JobView, state: JobState): Record<string, unknown> {
+function jobObject({ job, run, state }: JobSight): Record<string, unknown> {
   return {
     job: job.name,
     id: job.id,
@@ -60,7 +60,7 @@ function jobObject({ job, run }: JobView, state: JobState): Record<string, unkno
   };
 }
 
-function jobRow({ job, run }: JobView, state: JobState, now: Date): string[] {
+function jobRow({ job, run, state }: JobSight, now: Date): string[] {
   const alive = state === 'running';
   const age = Math.max(0, now.getTime() - Date.parse(run.startedAt));
   return [

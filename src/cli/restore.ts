@@ -8,14 +8,15 @@ import { HostError } from '../fault/host-error.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { describeExplanation } from './explanation-text.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
-import { explain, type JobWork, tryRestore } from './job-host.ts';
+import type { JobWork } from './job-host.ts';
 import { parseStamp } from './quantities.ts';
 import { describeReceipt } from './receipt-text.ts';
 import {
   addSharedOptions,
   type GatheredOptions,
+  namedPolicy,
   type SharedOptions,
-  settingsFor,
+  wantsRestart,
 } from './run-options.ts';
 
 interface RestoreOptions extends SharedOptions {
@@ -67,31 +68,34 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
       const work: Extract<JobWork, { kind: 'restore' }> = {
         kind: 'restore',
         selector: { job: job ?? null, id: id ?? null, at: at ?? null },
-        changes: readChanges(options, gathered),
+        changes: {
+          ...readChanges(options, gathered),
+          ...(wantsRestart(context, options) ? { restart: true } : {}),
+        },
       };
-      const order = {
-        settings: settingsFor(context, options),
+      const ask = {
         work,
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,
         secrets: gathered.secrets,
+        policy: namedPolicy(context, options),
       };
       const json = options.json ?? false;
       if (options.explain) {
-        const explanation = await explain(order);
+        const explanation = await (await context.host()).explain(ask);
         if (json) printJson(context.out, explanation);
         else context.out.write(describeExplanation(explanation, context.out));
         if (!explanation.restorable) context.exitWith(EXIT_STATUS.hostFailure);
         return;
       }
       if (options.dryRun) {
-        const receipt = await tryRestore(order);
+        const receipt = await (await context.host()).tryRestore(ask);
         if (json) printJson(context.out, receipt);
         else context.out.write(`${describeReceipt(receipt).join('\n')}\n`);
         return;
       }
-      if (options.detach) await hostInBackground(context, order, json);
-      else await hostInForeground(context, order, json);
+      if (options.detach) await hostInBackground(context, ask, json);
+      else await hostInForeground(context, ask, json);
     });
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../handle/file-policy.ts';
 import type { CellPath } from '../host/cell-command.ts';
 import type { ListenRequest } from '../host/listening-socket.ts';
+import type { PolicyPlace } from '../host/policy-file.ts';
 import type { ProviderRequest } from '../host/provider-file.ts';
 import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
@@ -26,7 +27,7 @@ import { readPool } from './pool-option.ts';
 import { readProvider, readProviderPath } from './provider-options.ts';
 import { parseBytes, parseCount, parseDurationMs, parseFuel } from './quantities.ts';
 import { readSecretOption } from './secret-option.ts';
-import { policyPlace, type Settings } from './settings.ts';
+import { policyPlace } from './settings.ts';
 
 const PAGE_BYTES = 65_536;
 /** A 32-bit memory has no more; several memories together are held to the same. */
@@ -48,6 +49,7 @@ export interface SharedOptions {
   readonly carryMax?: number;
   readonly confine?: ConfineMode;
   readonly rm?: boolean;
+  readonly restart?: boolean;
   readonly json?: boolean;
   readonly log: boolean;
   readonly memoryDigest?: boolean;
@@ -178,6 +180,10 @@ export function addSharedOptions(
       },
     )
     .option('--policy <file>', 'hold it to this policy file (default: policy.json in STASIS_HOME)')
+    .option(
+      '--restart',
+      'restore the job when its host comes back after an end of its own; needs --host and --detach',
+    )
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
     .option(
@@ -190,10 +196,28 @@ export function addSharedOptions(
   return { preopens, pools, kv, providers, providerPaths, listen, secrets, triggers };
 }
 
-/** The command's settings, with the policy file that it names. */
-export function settingsFor({ settings }: CommandContext, { policy }: SharedOptions): Settings {
-  if (policy === undefined) return settings;
-  return { ...settings, policy: policyPlace(settings.home, policy) };
+/** Whether the job is to be restored with its host. Throws ERR_USAGE where nothing would ever do that. */
+export function wantsRestart(
+  { isElsewhere }: CommandContext,
+  { restart, detach, rm }: SharedOptions,
+): boolean {
+  if (restart !== true) return false;
+  if (isElsewhere() && detach === true && rm !== true) return true;
+  throw new HostError(
+    'ERR_USAGE',
+    rm === true
+      ? 'A job that is removed when it ends can not be restored.'
+      : 'Only a job that a daemon hosts in the background can be restored when its host comes back.',
+    { hint: 'stasis --host unix:/run/stasis/stasis.sock run --detach --restart …' },
+  );
+}
+
+/** The policy file that a command names; null: the host's own. */
+export function namedPolicy(
+  { settings }: CommandContext,
+  { policy }: SharedOptions,
+): PolicyPlace | null {
+  return policy === undefined ? null : policyPlace(settings.home, policy);
 }
 
 /** `parse`, with the option among the facts of its errors. */

@@ -12,9 +12,10 @@ import type { SecretOrder } from './job-host.ts';
 import {
   addSharedOptions,
   MEMORY_PAGES_DEFAULT,
+  namedPolicy,
   type SharedOptions,
-  settingsFor,
   TABLE_ENTRIES_DEFAULT,
+  wantsRestart,
 } from './run-options.ts';
 
 interface RunOptions extends SharedOptions {
@@ -98,17 +99,18 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         wasi: options.wasi,
         keepLog: options.log,
         removeAtEnd: options.rm ?? false,
+        restart: wantsRestart(context, options),
       };
-      const order = {
-        settings: settingsFor(context, options),
+      const ask = {
         work: { kind: 'run', name: options.name ?? null, request },
         triggers: gathered.triggers,
         digestMemory: options.memoryDigest ?? false,
         secrets: gathered.secrets,
+        policy: namedPolicy(context, options),
       } as const;
       const json = options.json ?? false;
-      if (options.detach) await hostInBackground(context, order, json);
-      else await hostInForeground(context, order, json);
+      if (options.detach) await hostInBackground(context, ask, json);
+      else await hostInForeground(context, ask, json);
     });
 }
 

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { type Places, placesUnder } from '../host/places.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
+import type { UserIds } from '../native/user-rights.ts';
 import type { Requester } from '../vault/checkpoint-info.ts';
 
 /** Plain data, so that it can be handed to a detached host. */
@@ -16,6 +17,8 @@ export interface Settings {
   /** `uid:N`, from the kernel. */
   readonly owner: string;
   readonly policy: PolicyPlace;
+  /** The user whom this process works for, when that is another one than its own. */
+  readonly served: UserIds | null;
 }
 
 export function readSettings(environment: NodeJS.ProcessEnv): Settings {
@@ -34,6 +37,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
     shortSockets: join(tmpdir(), `stasis-${uid}`),
     owner: `uid:${uid}`,
     policy: policyPlace(home, environment['STASIS_POLICY'] || null),
+    served: null,
   };
 }
 
@@ -45,7 +49,8 @@ export function policyPlace(home: string, named: string | null): PolicyPlace {
 }
 
 export function settingsPlaces(settings: Settings): Places {
-  return placesUnder(settings.home, settings.shortSockets);
+  const { home, shortSockets, owner, served } = settings;
+  return placesUnder(home, shortSockets, served === null ? null : owner);
 }
 
 export function settingsRequester(settings: Settings): Requester {

@@ -5,6 +5,7 @@
  * 1. Nothing from the cell is passed on before its shape was checked; a wrong message ends the cell.
  * 2. `ended` settles exactly once, after the process is gone and its last message was delivered.
  */
+import { readFileSync } from 'node:fs';
 import type { CborValue } from '../cbor/cbor.ts';
 import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts';
 import { readCellMessage } from '../cell/message-shapes.ts';
@@ -145,6 +146,13 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   send({ type: 'confine', wanted: confine !== 'off' });
   // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
   const byItself = await Promise.race([confined.promise, ended.then(() => null)]);
+  if (identity !== null && byItself !== null && isTraced(cell.pid)) {
+    cell.kill();
+    await ended;
+    throw new HostError('ERR_CELL_LOST', 'Another process looks into the one of the guest.', {
+      hint: 'end the debugger or tracer and do it again',
+    });
+  }
   const all = CONFINEMENTS.filter((one) => cell.held.includes(one) || byItself?.includes(one));
   if (confine === 'require' && byItself !== null && all.length < CONFINEMENTS.length) {
     cell.kill();
@@ -152,6 +160,18 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
     throw cannotConfine(all);
   }
   return { pid: cell.pid, held: all, ended, send, kill: cell.kill };
+}
+
+/**
+ * A process of the cell's user may have attached to it before it forbade that. Nothing of an image has been sent
+ * by then.
+ */
+function isTraced(pid: number): boolean {
+  try {
+    return /^TracerPid:\s*[1-9]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 function cannotConfine(held: readonly Confinement[]): HostError {

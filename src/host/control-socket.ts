@@ -6,6 +6,7 @@
  *
  *   {"ask":"checkpoint","stop":false}  →  {"done":{"id":…,"sequence":…,"stamp":…,…}}
  *   {"ask":"kill","signal":"SIGTERM"}  →  {"done":{}}   once the end of the run is recorded
+ *   {"ask":"suspend"}                 →  {"done":{}}   captured, over, and to go on when its host is back
  *   anything that failed               →  {"failed":{"code":…,"message":…,"hint":…,"facts":{…}}}
  */
 import { chmodSync, rmSync } from 'node:fs';
@@ -23,7 +24,8 @@ const SOCKET_PATH_BYTES_MAX = 100;
 
 export type ControlRequest =
   | { readonly ask: 'checkpoint'; readonly stop: boolean }
-  | { readonly ask: 'kill'; readonly signal: string };
+  | { readonly ask: 'kill'; readonly signal: string }
+  | { readonly ask: 'suspend' };
 
 /** JSON in both directions; what is done is told in plain data. */
 export type ControlAnswer = { readonly [key: string]: string | number | boolean | null };
@@ -143,6 +145,7 @@ function parseRequest(line: string): ControlRequest {
   const fields = parseJson(line);
   const { ask, stop, signal } = fields as { ask?: unknown; stop?: unknown; signal?: unknown };
   if (ask === 'checkpoint' && typeof stop === 'boolean') return { ask, stop };
+  if (ask === 'suspend') return { ask };
   if (ask === 'kill' && typeof signal === 'string' && /^SIG[A-Z]{2,8}$/.test(signal)) {
     return { ask, signal };
   }

@@ -171,6 +171,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   let checkpoints = 0;
   let instrumented: string | null = null;
   let kinds: readonly ProviderKind[] = [];
+  let suspending = false;
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
     if (logFd !== null) closeSync(logFd);
@@ -198,6 +199,12 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   async function answer(asked: ControlRequest): Promise<ControlAnswer> {
     if (guest === null) throw new HostError('ERR_JOB_NOT_RUNNING', 'The job has not started yet.');
     if (asked.ask === 'checkpoint') return { ...(await guest.checkpoint(asked.stop)) };
+    if (asked.ask === 'suspend') {
+      suspending = true;
+      await guest.checkpoint(true);
+      await recorded;
+      return {};
+    }
     guest.kill(asked.signal);
     await recorded;
     return {};
@@ -269,7 +276,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const cell = identifyProcess(guest.cellPid);
   inform(() => table.setProcesses(job.id, run, cell, path));
   recorded = guest.ended.then(async (outcome) => {
-    await conclude(outcome, options.stdio === null);
+    const stopped = outcome.ending.kind === 'checkpointed' && suspending;
+    await conclude(stopped ? { ...outcome, suspended: true } : outcome, options.stdio === null);
     return { outcome, checkpoints };
   });
   const listening = sockets.map(({ address }) => address);

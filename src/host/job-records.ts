@@ -39,6 +39,8 @@ export interface RunOutcome {
   readonly fuel: string | null;
   readonly calls: string | null;
   readonly memoryDigest: string | null;
+  /** It was captured because its host was stopped; absent: no. */
+  readonly suspended?: boolean;
 }
 
 export interface RunRecord {

@@ -195,6 +195,11 @@ export class JobTable {
     return this.#read(`${NEWEST} AND jobs.owner = ? ORDER BY jobs.created_at, jobs.id`, owner);
   }
 
+  /** All jobs of all owners, oldest first. */
+  all(): JobView[] {
+    return this.#read(`${NEWEST} ORDER BY jobs.created_at, jobs.id`);
+  }
+
   /** All runs of a job, oldest first. */
   runs(id: string): RunRecord[] {
     return guard(() =>

@@ -16,10 +16,12 @@
  *    they are root's; home and `files/` can be passed through (0711), and only `files/<id>` is a user's.
  * 2. Nothing is used in a home that somebody else owns or could rename things in.
  */
-import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+
+const PASSABLE = 0o711;
 
 export interface Places {
   readonly home: string;
@@ -84,6 +86,12 @@ export function preparePlaces(places: Places): void {
   const keys = join(places.keyFile, '..');
   for (const directory of [places.jobs, places.sockets, places.modules, places.cache, keys]) {
     makeDirectory(directory);
+  }
+  if (places.cellFiles === null) return;
+  makeDirectory(places.cellFiles);
+  // To be passed through on the way to `files/<id>`, and not to be listed.
+  for (const directory of [places.home, places.cellFiles]) {
+    if ((statSync(directory).mode & 0o777) !== PASSABLE) chmodSync(directory, PASSABLE);
   }
 }
 

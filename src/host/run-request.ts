@@ -5,6 +5,7 @@
 import type { Preopen } from '../cell/protocol.ts';
 import type { ConfineMode } from '../confine/confinement.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
+import type { UserIds } from '../native/user-rights.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 import type { CellPath } from './cell-command.ts';
@@ -47,6 +48,10 @@ export interface RunRequest {
   /** Absent in requests of jobs that are older than the option: `auto`. */
   readonly confine?: ConfineMode;
   readonly keepLog: boolean;
+  /** Restore the job from its last checkpoint when its host comes back; absent: no. */
+  readonly restart?: boolean;
+  /** As whom the host ran it, when that is not itself; written by the host alone, never read from a request. */
+  readonly runAs?: UserIds;
   /** Remove the job, its log and its checkpoints when it ends. */
   readonly removeAtEnd: boolean;
 }

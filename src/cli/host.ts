@@ -1,0 +1,58 @@
+/**
+ * What a command asks of a host, wherever that is: in this process (`local-host.ts`) or behind a socket
+ * (`remote-host.ts`). Everything that goes through here is plain data, or a stream of it.
+ *
+ * Each method throws the errors of what it does; for a host behind a socket, ERR_HOST_UNREACHABLE besides.
+ */
+import type { Explanation } from '../checkpoint/explain.ts';
+import type { Receipt } from '../checkpoint/receipt.ts';
+import type { ControlAnswer } from '../host/control-socket.ts';
+import type { JobRecord, JobState, RunRecord } from '../host/job-records.ts';
+import type { LogPiece } from '../host/log-reader.ts';
+import type { PolicyPlace } from '../host/policy-file.ts';
+import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
+import type { HostedJob, JobHooks, JobOrder, JobStarted, JobWork } from './job-host.ts';
+
+/** A job and its newest run, as its host sees them. */
+export interface JobSight {
+  readonly job: JobRecord;
+  readonly run: RunRecord;
+  readonly state: JobState;
+}
+
+/** What is to be started; whose it is, and where, is the host's to know. */
+export interface JobAsk extends Omit<JobOrder, 'settings'> {
+  /** A policy file that the user named; null: the host's own. */
+  readonly policy: PolicyPlace | null;
+}
+
+export type RestoreAsk = JobAsk & { readonly work: Extract<JobWork, { kind: 'restore' }> };
+
+export interface CheckpointMade {
+  /** The job's name. */
+  readonly job: string;
+  readonly done: ControlAnswer;
+}
+
+export interface Host {
+  /** The requester's own jobs, oldest first. */
+  jobs(): Promise<readonly JobSight[]>;
+  /** What a job wrote; with `follow`, until it ends. */
+  logs(job: string, follow: boolean): AsyncIterable<LogPiece>;
+  /** Captures a running job and waits until it is sealed. */
+  checkpoint(job: string, stop: boolean): Promise<CheckpointMade>;
+  /** The requester's own checkpoints, newest first: of one job, or all. */
+  checkpoints(job: string | null): Promise<readonly CheckpointInfo[]>;
+  /** Ends a job; resolves with its name when its end is recorded. */
+  kill(job: string, signal: string): Promise<string>;
+  /** Removes a job that is over (`force`: ends it first) and resolves with its name. */
+  remove(job: string, force: boolean): Promise<string>;
+  /** The receipt of a restore that is not made. */
+  tryRestore(ask: RestoreAsk): Promise<Receipt>;
+  /** The software of a checkpoint beside that of today. */
+  explain(ask: RestoreAsk): Promise<Explanation>;
+  /** Starts a job whose streams are this process's own. */
+  run(ask: JobAsk, hooks: Omit<JobHooks, 'stdio'>): Promise<HostedJob>;
+  /** Starts a job in the background; resolves when its guest has started. */
+  start(ask: JobAsk): Promise<JobStarted>;
+}
