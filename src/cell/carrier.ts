@@ -188,7 +188,8 @@ function receive(
   if (message.type === 'confine') {
     if (confined) throw new HostError('ERR_PROTOCOL', 'The cell was confined twice.');
     confined = true;
-    send({ type: 'confined', held: message.wanted ? confineSelf() : [] }, []);
+    const { dataBytes } = message;
+    send({ type: 'confined', held: dataBytes === null ? [] : confineSelf(dataBytes) }, []);
     return;
   }
   if (!confined) throw new HostError('ERR_PROTOCOL', 'The cell was not confined yet.');

@@ -71,7 +71,7 @@ const options: Shape<{ readonly [key: string]: string }> = (value) =>
   Object.fromEntries(recordOf(text())(value));
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
-  confine: mapOf({ type: oneOf('confine'), wanted: boolean }),
+  confine: mapOf({ type: oneOf('confine'), dataBytes: nullable(count) }),
   start: mapOf({
     type: oneOf('start'),
     cached: boolean,

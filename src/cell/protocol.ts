@@ -27,8 +27,8 @@ import type { WasiLayer } from '../wasi/layers.ts';
 /** Host → cell, first of all. */
 export interface ConfineMessage {
   readonly type: 'confine';
-  /** Whether the cell is to give up what it doesn't need; not when it is to be debugged. */
-  readonly wanted: boolean;
+  /** Data that the process may have, its guest's memory included; null: it is to give up nothing. */
+  readonly dataBytes: number | null;
 }
 
 /** Cell → host: the answer to `confine`. */

@@ -4,7 +4,7 @@
  *   syscall      landlock_create_ruleset, landlock_add_rule, landlock_restrict_self, seccomp, capset: the C
  *                library has no functions for them
  *   prctl        no new privileges, not dumpable, bounding set
- *   prlimit      limits of another process
+ *   prlimit      limits of this process
  *   close_range  marks descriptors to be closed when a program starts
  *   socketpair   the stream between host and cell, made before the thread that starts the cell
  *
@@ -36,8 +36,8 @@ export interface KernelCalls {
   filterCalls(filter: SeccompFilter, on: 'process' | 'thread'): boolean;
   /** Whether the kernel knows filters. */
   hasFilters(): boolean;
-  /** Lowers both limits of the process `pid`, 0 for this one; never raises one. */
-  limit(pid: number, resource: number, value: bigint): boolean;
+  /** Lowers both limits of this process; never raises one. */
+  limit(resource: number, value: bigint): boolean;
   /** Every descriptor from `first` on is closed when this process starts a program. */
   closeOnStart(first: number): boolean;
   /** Two ends of a stream; null: refused. */
@@ -67,6 +67,8 @@ const CAPABILITIES_MAX = 64;
 
 const CLOSE_RANGE_CLOEXEC = 4;
 const FD_MAX = 0xffff_ffff;
+
+const MYSELF = 0;
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -157,15 +159,15 @@ function withLibrary(library: NativeLibrary<typeof SIGNATURES>): KernelCalls {
       const at = addressOf(program.buffer);
       return call(SYS_SECCOMP[architecture], SECCOMP_SET_MODE_FILTER, flags, at) === 0;
     },
-    limit: (pid, resource, value) => {
+    limit: (resource, value) => {
       // `struct rlimit`: soft u64 0, hard u64 8.
       const before = new BigUint64Array(2);
       const bytes = new Uint8Array(before.buffer);
-      if (functions.prlimit(pid, resource, null, bytes) !== 0) return false;
+      if (functions.prlimit(MYSELF, resource, null, bytes) !== 0) return false;
       const [soft, hard] = before as unknown as [bigint, bigint];
       const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
       const after = new BigUint64Array([least(soft, value), least(hard, value)]);
-      return functions.prlimit(pid, resource, new Uint8Array(after.buffer), null) === 0;
+      return functions.prlimit(MYSELF, resource, new Uint8Array(after.buffer), null) === 0;
     },
     closeOnStart: (first) => functions.close_range(first, FD_MAX, CLOSE_RANGE_CLOEXEC) === 0,
     streamPair: () => {

@@ -88,7 +88,6 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
     identity,
     confine,
     paths: cellRules(program, grants),
-    dataBytes: DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES,
   });
   const { control } = cell;
   const limits: FrameLimits = {
@@ -143,7 +142,8 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
     control.uncork();
   }
 
-  send({ type: 'confine', wanted: confine !== 'off' });
+  const dataBytes = DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES;
+  send({ type: 'confine', dataBytes: confine === 'off' ? null : dataBytes });
   // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
   const byItself = await Promise.race([confined.promise, ended.then(() => null)]);
   if (identity !== null && byItself !== null && isTraced(cell.pid)) {

@@ -31,8 +31,6 @@ export interface Launch {
   readonly confine: ConfineMode;
   /** What the cell may use of the file system. */
   readonly paths: readonly PathRule[];
-  /** Data that the process may have, its guest's memory included. */
-  readonly dataBytes: number;
 }
 
 export interface Exit {
@@ -48,11 +46,6 @@ export interface LaunchedProcess {
   kill(): void;
 }
 
-const RLIMIT_DATA = 2;
-const RLIMIT_CORE = 4;
-const RLIMIT_NOFILE = 7;
-/** More than a guest's handles, a pool's files and Node's own together. */
-const DESCRIPTORS_MAX = 8192n;
 const FIRST_INHERITED = 3;
 
 /** Throws ERR_CELL_LOST when no process can be started, ERR_CANNOT_CONFINE. */
@@ -99,7 +92,7 @@ function noProcess(reason: string): HostError {
 
 async function launchConfined(
   kernel: KernelCalls,
-  { node, words, stdio, identity, paths, dataBytes }: Launch,
+  { node, words, stdio, identity, paths }: Launch,
   [ours, theirs]: readonly [number, number],
 ): Promise<LaunchedProcess> {
   const control = new Socket({ fd: ours, readable: true, writable: true });
@@ -124,18 +117,10 @@ async function launchConfined(
   launcher.on('exit', () => exited.resolve({ status: null, signal: null }));
   try {
     const { pid, held } = await begun.promise;
-    const limited =
-      kernel.limit(pid, RLIMIT_DATA, BigInt(dataBytes)) &&
-      kernel.limit(pid, RLIMIT_NOFILE, DESCRIPTORS_MAX) &&
-      kernel.limit(pid, RLIMIT_CORE, 0n);
     return {
       pid,
       control,
-      held: [
-        ...(alone ? ['descriptors' as const] : []),
-        ...held,
-        ...(limited ? ['limits' as const] : []),
-      ],
+      held: alone ? ['descriptors', ...held] : held,
       exited: exited.promise,
       kill: () => launcher.postMessage('kill' satisfies LauncherOrder),
     };

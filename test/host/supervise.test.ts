@@ -12,6 +12,7 @@ import {
   type SuperviseOptions,
   superviseGuest,
 } from '../../src/host/supervise.ts';
+import { EMPTY_START } from './empty-start.ts';
 
 const program: CellProgram = {
   ...cellProgram(process.execPath),
@@ -19,30 +20,7 @@ const program: CellProgram = {
 };
 const codeDirectories = [...program.codeDirectories, fileURLToPath(new URL('.', import.meta.url))];
 
-const start = (script: string): StartMessage => ({
-  type: 'start',
-  cached: false,
-  args: [script],
-  env: [],
-  preopens: [],
-  keeping: null,
-  pools: [],
-  kv: [],
-  providers: [],
-  limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
-  invoke: null,
-  trapUnknownImports: false,
-  wasi: 'stasis',
-  restore: null,
-  reason: 'restarted',
-  instrumented: null,
-  secrets: [],
-  triggers: [],
-  digestMemory: false,
-  logFd: null,
-  listeners: [],
-  streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
-});
+const start = (script: string): StartMessage => ({ ...EMPTY_START, args: [script] });
 
 interface Watched {
   readonly run: GuestRun;

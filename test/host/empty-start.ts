@@ -1,0 +1,27 @@
+import type { StartMessage } from '../../src/cell/protocol.ts';
+
+/** The least that a cell can be started with. */
+export const EMPTY_START: StartMessage = {
+  type: 'start',
+  cached: false,
+  args: [],
+  env: [],
+  preopens: [],
+  keeping: null,
+  pools: [],
+  kv: [],
+  providers: [],
+  limits: { fuel: null, memoryPages: 1, tableEntries: 1 },
+  invoke: null,
+  trapUnknownImports: false,
+  wasi: 'stasis',
+  restore: null,
+  reason: 'restarted',
+  instrumented: null,
+  secrets: [],
+  triggers: [],
+  digestMemory: false,
+  logFd: null,
+  listeners: [],
+  streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
+};
