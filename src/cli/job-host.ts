@@ -187,6 +187,10 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         hooks.onStarted({ job: job.name, id: job.id, run, held, confine, listening, receipt });
       },
       onTrouble: hooks.onTrouble,
+    }).catch(async (error: unknown) => {
+      // The id is this job's alone, so whatever bears it was made just now.
+      if (work.kind === 'run') await removeJob(places, table, null, requester, job);
+      throw error;
     });
 
     async function finish(): Promise<JobReport> {

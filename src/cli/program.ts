@@ -8,6 +8,7 @@ import { addCheckpointCommand } from './checkpoint.ts';
 import { addCheckpointsCommand } from './checkpoints.ts';
 import type { CommandContext } from './command-context.ts';
 import { addDaemonCommand } from './daemon.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addKillCommand } from './kill.ts';
 import { addLogsCommand } from './logs.ts';
 import { addPsCommand } from './ps.ts';
@@ -54,6 +55,7 @@ State lies under STASIS_HOME, by default the XDG state directory.`,
   addKillCommand(program, context);
   addRmCommand(program, context);
   addDaemonCommand(program, context);
+  addDoctorCommand(program, context);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

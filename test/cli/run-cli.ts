@@ -4,7 +4,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+/** The command line's own program. */
+export const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface CliResult {
@@ -19,6 +20,8 @@ export interface CliOptions {
   readonly keepInputOpen?: boolean;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that starts the command line in its turn: its words come first. */
+  readonly through?: readonly string[];
   /** Called as soon as the process runs. */
   readonly onStart?: (child: ChildProcess) => void;
 }
@@ -29,7 +32,7 @@ export type Cli = (words: readonly string[], options?: CliOptions) => Promise<Cl
 export function cliIn(home: string): Cli {
   return (words, options = {}) =>
     new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [MAIN, ...words], {
+      const child = spawn(process.execPath, [...(options.through ?? []), MAIN, ...words], {
         cwd: options.cwd ?? ROOT,
         env: { PATH: process.env['PATH'], STASIS_HOME: home, ...options.env },
       });
