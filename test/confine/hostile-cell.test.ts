@@ -2,7 +2,15 @@
  * What a guest that broke out of the engine can do in its process: nothing beyond what its run was granted.
  * Each attack is tried without confinement as well, so that none passes for refused that could not be made.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +67,8 @@ beforeAll(async () => {
 afterAll(() => {
   server.close();
   if (leaked >= 0) closeSync(leaked);
+  // What the attack without confinement left beside its code.
+  rmSync(join(here, 'made'), { force: true });
 });
 
 interface Attacked {
