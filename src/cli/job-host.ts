@@ -33,6 +33,7 @@ import {
   type RunOutcome,
 } from '../host/job-records.ts';
 import { JobTable } from '../host/job-table.ts';
+import { prepareLaunch } from '../host/launch.ts';
 import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
 import { type Places, preparePlaces } from '../host/places.ts';
 import { type OwnerPolicy, policyFor } from '../host/policy.ts';
@@ -134,6 +135,7 @@ interface Prepared {
 /** Starts the job. Throws what `hostRun` and `planRestore` throw, and what is wrong with the module. */
 export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJob> {
   const { settings, work } = order;
+  if (work.kind === 'restore' || work.request.confine !== 'off') prepareLaunch();
   const places = settingsPlaces(settings);
   preparePlaces(places);
   const requester = settingsRequester(settings);

@@ -19,7 +19,7 @@ import type { PathRule } from '../confine/landlock.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
 import type { UserIds } from '../native/user-rights.ts';
-import type { LauncherOrder, LauncherReport, LaunchOrder } from './launcher-thread.ts';
+import type { LauncherMessage, LauncherReport } from './launcher-thread.ts';
 
 export interface Launch {
   readonly node: string;
@@ -47,6 +47,17 @@ export interface LaunchedProcess {
 }
 
 const FIRST_INHERITED = 3;
+
+/** A thread that was begun ahead of its order. */
+let spare: Worker | null = null;
+
+/** Begins the thread that will start the next cell: it takes longer than what it does then. */
+export function prepareLaunch(): void {
+  if (spare !== null || kernelCalls() === null) return;
+  spare = beginLauncher();
+  // Perhaps nothing is started after all.
+  spare.unref();
+}
 
 /** Throws ERR_CELL_LOST when no process can be started, ERR_CANNOT_CONFINE. */
 export async function launch(order: Launch): Promise<LaunchedProcess> {
@@ -98,13 +109,14 @@ async function launchConfined(
   const control = new Socket({ fd: ours, readable: true, writable: true });
   // Node closes its own descriptors when a program starts; others that this process was given it doesn't.
   const alone = kernel.closeOnStart(FIRST_INHERITED);
-  const launcher = startLauncher({
+  const launcher = takeLauncher();
+  launcher.postMessage({
     node,
     words,
     identity,
     paths,
     stdio: stdio.map((entry) => (entry === 'control' ? theirs : entry)),
-  });
+  } satisfies LauncherMessage);
   const exited = Promise.withResolvers<Exit>();
   const begun = Promise.withResolvers<Extract<LauncherReport, { readonly kind: 'begun' }>>();
   launcher.on('message', (report: LauncherReport) => {
@@ -122,7 +134,7 @@ async function launchConfined(
       control,
       held: alone ? ['descriptors', ...held] : held,
       exited: exited.promise,
-      kill: () => launcher.postMessage('kill' satisfies LauncherOrder),
+      kill: () => launcher.postMessage('kill' satisfies LauncherMessage),
     };
   } catch (error) {
     control.destroy();
@@ -132,10 +144,16 @@ async function launchConfined(
   }
 }
 
-function startLauncher(order: LaunchOrder): Worker {
+function takeLauncher(): Worker {
+  const launcher = spare ?? beginLauncher();
+  spare = null;
+  launcher.ref();
+  return launcher;
+}
+
+function beginLauncher(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   return new Worker(new URL(`../host/launcher-thread.${extension}`, import.meta.url), {
-    workerData: order,
     env: {},
     // Descriptors are numbers to it.
     trackUnmanagedFds: false,

@@ -6,8 +6,8 @@
  * 1. Nothing here runs after the rights are gone but starting, killing and waiting for that process.
  * 2. The thread ends after its process.
  */
-import { spawn } from 'node:child_process';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { parentPort } from 'node:worker_threads';
 import type { Confinement } from '../confine/confinement.ts';
 import { type KernelCalls, kernelCalls } from '../confine/kernel-calls.ts';
 import { type PathRule, restrictThread } from '../confine/landlock.ts';
@@ -15,7 +15,7 @@ import { launcherFilter } from '../confine/seccomp-filter.ts';
 import { assert } from '../fault/assert.ts';
 import type { UserIds } from '../native/user-rights.ts';
 
-/** `workerData` of the thread. */
+/** The first message; `kill` may follow. */
 export interface LaunchOrder {
   readonly node: string;
   readonly words: readonly string[];
@@ -24,7 +24,7 @@ export interface LaunchOrder {
   readonly paths: readonly PathRule[];
 }
 
-export type LauncherOrder = 'kill';
+export type LauncherMessage = LaunchOrder | 'kill';
 
 export type LauncherReport =
   | { readonly kind: 'begun'; readonly pid: number; readonly held: readonly Confinement[] }
@@ -43,13 +43,12 @@ const KEPT_BY_ROOT: readonly number[] = [1, 3];
 
 const port = parentPort;
 assert(port !== null, 'the launcher is a thread');
-const order = workerData as LaunchOrder;
 
 function report(message: LauncherReport): void {
   port!.postMessage(message);
 }
 
-function giveUpRights(kernel: KernelCalls): Confinement[] {
+function giveUpRights(kernel: KernelCalls, order: LaunchOrder): Confinement[] {
   // Dropping capabilities takes one; so they go first. Becoming another user takes some, and drops all.
   const isRoot = process.geteuid?.() === 0;
   const dropped = order.identity !== null || kernel.keepCapabilities(isRoot ? KEPT_BY_ROOT : []);
@@ -65,23 +64,29 @@ function giveUpRights(kernel: KernelCalls): Confinement[] {
   return held;
 }
 
-const kernel = kernelCalls();
-const held = kernel === null ? [] : giveUpRights(kernel);
-const child = spawn(order.node, order.words, {
-  env: {},
-  stdio: [...order.stdio],
-  // With a user id given, the groups of this process are not handed on either.
-  ...(order.identity ?? {}),
-});
-child.once('spawn', () => report({ kind: 'begun', pid: child.pid as number, held }));
-child.once('error', (error) => {
-  report({ kind: 'failed', reason: error.message });
-  port.close();
-});
-child.once('exit', (status, signal) => {
-  report({ kind: 'ended', status, signal });
-  port.close();
-});
-port.on('message', (asked: LauncherOrder) => {
-  if (asked === 'kill') child.kill('SIGKILL');
+function start(order: LaunchOrder): ChildProcess {
+  const kernel = kernelCalls();
+  const held = kernel === null ? [] : giveUpRights(kernel, order);
+  const child = spawn(order.node, order.words, {
+    env: {},
+    stdio: [...order.stdio],
+    // With a user id given, the groups of this process are not handed on either.
+    ...(order.identity ?? {}),
+  });
+  child.once('spawn', () => report({ kind: 'begun', pid: child.pid as number, held }));
+  child.once('error', (error) => {
+    report({ kind: 'failed', reason: error.message });
+    port!.close();
+  });
+  child.once('exit', (status, signal) => {
+    report({ kind: 'ended', status, signal });
+    port!.close();
+  });
+  return child;
+}
+
+let child: ChildProcess | null = null;
+port.on('message', (message: LauncherMessage) => {
+  if (message === 'kill') child?.kill('SIGKILL');
+  else child = start(message);
 });
