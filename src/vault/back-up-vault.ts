@@ -15,6 +15,7 @@
 import { join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { ioFailure } from '../fault/io-failure.ts';
+import { makeDurableDirectory } from '../store/durable-directory.ts';
 import { copyWhole } from '../store/durable-file.ts';
 import { findEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
@@ -60,7 +61,7 @@ async function copyVault(store: Store, { from, to, files }: CopyPlaces): Promise
   const packs = join(to, 'packs');
   const partial = join(to, 'index.partial');
   try {
-    await files.makeDirectory(packs);
+    await makeDurableDirectory(packs, files);
     await files.makeDirectory(join(to, 'writers'));
     if ((await files.look(partial)) !== null) await files.remove(partial);
     // SQLite would make it readable for everybody.

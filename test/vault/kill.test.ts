@@ -2,18 +2,16 @@
  * SIGKILL at random moments of processes that seal and remove. What was acknowledged must be there and
  * whole, what was not must be whole or absent, and nothing may be left behind in the end.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../cbor/random-value.ts';
+import { type Running, startChild } from './killed-child.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, makeImage, open, opensAs } from './test-vault.ts';
 
 const ROUNDS = process.env['STASIS_NIGHTLY'] === undefined ? 30 : 500;
-const CHILD = join(import.meta.dirname, 'sealing-child.ts');
 
 test(`${ROUNDS} rounds of two processes killed at random`, async () => {
   const places = makePlaces();
@@ -68,27 +66,6 @@ test(`${ROUNDS} rounds of two processes killed at random`, async () => {
   expect(readdirSync(join(places.directory, 'writers'))).toEqual([]);
 });
 
-interface Running {
-  readonly child: ChildProcess;
-  /** Its first line has come: it has opened the vault and sealed. */
-  readonly started: Promise<unknown>;
-  readonly ended: Promise<unknown>;
-  /** Whole lines that it wrote. */
-  lines(): string[];
-}
-
 function start(root: string, number: number): Running {
-  const child = spawn(process.execPath, [CHILD, root, `${number * 1000}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  return {
-    child,
-    started: once(child.stdout, 'data'),
-    ended: once(child, 'close'),
-    lines: () => text.split('\n').slice(0, -1),
-  };
+  return startChild('sealing-child.ts', [root, `${number * 1000}`]);
 }
