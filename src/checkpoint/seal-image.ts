@@ -14,6 +14,7 @@ import { keepModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';
 import type { PausedImage, SealedImage } from '../host/supervise.ts';
 import type { Requester } from '../vault/checkpoint-info.ts';
+import type { VaultCaps } from '../vault/quota.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type GuestSoftware, sealedSoftware } from './software.ts';
 
@@ -21,6 +22,7 @@ export interface SealerOptions {
   readonly places: Places;
   readonly vault: () => Promise<Vault>;
   readonly requester: Requester;
+  readonly caps: VaultCaps;
   readonly software: Omit<GuestSoftware, 'module'>;
   readonly engine: string;
   readonly module: ModuleFile;
@@ -30,7 +32,7 @@ export interface SealerOptions {
 export function createSealer(
   options: SealerOptions,
 ): (place: SealPlace, image: PausedImage) => Promise<SealedImage> {
-  const { places, requester, module, engine } = options;
+  const { places, requester, caps, module, engine } = options;
   const software = { ...options.software, module: module.digest };
   return async ({ job, run, logFd, instrumented, providers: kinds }, image) => {
     keepModule(places, module);
@@ -38,6 +40,7 @@ export function createSealer(
     const vault = await options.vault();
     const { id, sequence, stamp, imageBytes, storedBytes } = await vault.seal({
       requester,
+      caps,
       job: job.id,
       name: job.name,
       run,

@@ -7,7 +7,7 @@ import { preparePlaces } from '../host/places.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Host } from './host.ts';
 import { openPlacesVault } from './job-host.ts';
-import { type Settings, settingsPlaces } from './settings.ts';
+import { type Settings, settingsPlaces, type VaultOptionTexts } from './settings.ts';
 
 export interface CommandContext {
   readonly settings: Settings;
@@ -15,6 +15,8 @@ export interface CommandContext {
   readonly host: () => Promise<Host>;
   /** From now on the host at that address: `unix:PATH` or an absolute path. */
   readonly chooseHost: (address: string) => void;
+  /** From now on the vault with that key and witness. Throws ERR_USAGE. */
+  readonly chooseVault: (options: VaultOptionTexts) => void;
   /** Whether that is another process, with a state directory of its own. */
   readonly isElsewhere: () => boolean;
   readonly environment: NodeJS.ProcessEnv;
@@ -61,7 +63,7 @@ export async function withVault<T>(
 }
 
 /** A command that works in a state directory itself must not do so in another one than was meant. */
-function refuseElsewhere({ isElsewhere }: CommandContext): void {
+export function refuseElsewhere({ isElsewhere }: Pick<CommandContext, 'isElsewhere'>): void {
   if (!isElsewhere()) return;
   throw new HostError('ERR_USAGE', 'This command is not for a host behind a socket.', {
     hint: 'leave out --host and STASIS_HOST; whoever runs that host can use its state directory',

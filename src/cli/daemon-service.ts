@@ -86,6 +86,11 @@ function daemonSettings(
   { state, policy }: DaemonOptions,
   { uid }: UserIds,
 ): Settings {
+  if (settings.key?.kind === 'descriptor') {
+    throw new HostError('ERR_USAGE', 'A daemon can not take its key from a descriptor.', {
+      hint: 'name a file, or let systemd hand it over with LoadCredential=stasis.key:FILE',
+    });
+  }
   const given =
     state ?? environment['STASIS_HOME'] ?? environment['STATE_DIRECTORY']?.split(':')[0];
   const home = given ? resolve(given) : uid === ROOT ? ROOT_STATE : settings.home;

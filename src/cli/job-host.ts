@@ -43,7 +43,8 @@ import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { Secret } from '../resource/secrets.ts';
-import { openVault } from '../vault/open-vault.ts';
+import { claimKey } from '../vault/master-key.ts';
+import { openVault, type VaultOptions } from '../vault/open-vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
 
@@ -138,6 +139,8 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   if (work.kind === 'restore' || work.request.confine !== 'off') prepareLaunch();
   const places = settingsPlaces(settings);
   preparePlaces(places);
+  // Before there is a cell, which would inherit the descriptor.
+  claimKey(places.vaultKey);
   const requester = settingsRequester(settings);
   const vault = vaultOnDemand(places);
   const table = new JobTable(places.jobsDatabase);
@@ -178,6 +181,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
+        caps: policy.caps,
         software: { wasi: request.wasi, providers },
         engine: process.versions.v8,
         module,
@@ -325,9 +329,13 @@ async function withRestoreTools<T>(
 }
 
 export function openPlacesVault(places: Places): Promise<Vault> {
-  const { vault: directory, keyFile } = places;
-  const key = { kind: 'file', path: keyFile } as const;
-  return openVault({ directory, key, now: wallClockNow, random: freshBytes });
+  return openVault(vaultOptions(places));
+}
+
+/** What it takes to open the vault that lies there. */
+export function vaultOptions({ vault: directory, vaultKey, witness }: Places): VaultOptions {
+  const given = { directory, key: vaultKey, now: wallClockNow, random: freshBytes };
+  return witness === null ? given : { ...given, witness };
 }
 
 /** Most runs make no checkpoint; the vault is opened, and made, when one does. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { removeJob } from '../checkpoint/remove-job.ts';
 import { HostError } from '../fault/host-error.ts';
 import { askHost } from '../host/control-socket.ts';
-import { startDetached } from '../host/detach.ts';
+import { GIVEN_FD, startDetached } from '../host/detach.ts';
 import { OWN_STDIO } from '../host/guest-streams.ts';
 import { type JobView, jobState } from '../host/job-records.ts';
 import { JobTable, jobRunning } from '../host/job-table.ts';
@@ -98,7 +98,7 @@ export function localHost(settings: Settings): Host {
     run: (ask, hooks) => hostJob(orderOf(ask), { ...hooks, stdio: OWN_STDIO }),
     start: async (ask) => {
       const order = orderOf(ask);
-      const answer = (await startDetached(process.execPath, detachedEntry(), order)) as {
+      const answer = (await handOver(order)) as {
         readonly started?: JobStarted;
         readonly failed?: ErrorObject;
       };
@@ -106,6 +106,15 @@ export function localHost(settings: Settings): Host {
       return answer.started as JobStarted;
     },
   };
+}
+
+/** A key that comes by a descriptor comes to the new process by another one. */
+function handOver(order: JobOrder): Promise<unknown> {
+  const { key } = order.settings;
+  const entry = detachedEntry();
+  if (key?.kind !== 'descriptor') return startDetached(process.execPath, entry, order, null);
+  const settings = { ...order.settings, key: { ...key, fd: GIVEN_FD } };
+  return startDetached(process.execPath, entry, { ...order, settings }, key.fd);
 }
 
 function sightOf(view: JobView): JobSight {

@@ -9,7 +9,7 @@ import type { CommandContext } from './command-context.ts';
 import { outputStream } from './output-stream.ts';
 import { createProgram, usageError } from './program.ts';
 import { reportError } from './report-error.ts';
-import { readSettings } from './settings.ts';
+import { readSettings, withVaultOptions } from './settings.ts';
 
 const argv = process.argv.slice(2);
 const stdout = outputStream(1);
@@ -30,10 +30,15 @@ stdout.on('error', (error) => {
 stderr.on('error', () => {});
 
 try {
-  const settings = readSettings(process.env);
+  let settings = readSettings(process.env);
   let address = process.env['STASIS_HOST'] || null;
   const context: CommandContext = {
-    settings,
+    get settings() {
+      return settings;
+    },
+    chooseVault: (options) => {
+      settings = withVaultOptions(settings, options);
+    },
     chooseHost: (chosen) => {
       address = chosen;
     },

@@ -4,17 +4,20 @@
 import { Command, type CommanderError } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { HOST_VERSION } from '../host/version.ts';
+import { addAuditCommand } from './audit.ts';
 import { addCheckpointCommand } from './checkpoint.ts';
 import { addCheckpointsCommand } from './checkpoints.ts';
 import type { CommandContext } from './command-context.ts';
 import { addDaemonCommand } from './daemon.ts';
 import { addDoctorCommand } from './doctor.ts';
+import { addForgetCommand } from './forget.ts';
 import { addKillCommand } from './kill.ts';
 import { addLogsCommand } from './logs.ts';
 import { addPsCommand } from './ps.ts';
 import { addRestoreCommand } from './restore.ts';
 import { addRmCommand } from './rm.ts';
 import { addRunCommand } from './run.ts';
+import { addVaultCommand } from './vault.ts';
 
 export function createProgram(context: CommandContext): Command {
   const program = new Command('stasis')
@@ -28,6 +31,9 @@ export function createProgram(context: CommandContext): Command {
       'ask the host at unix:PATH (stasis daemon) instead of being one; or set STASIS_HOST',
       (text) => context.chooseHost(text),
     )
+    .option('--key-file <file>', "the vault's master key is there")
+    .option('--key-fd <n>', "read the vault's master key from this descriptor")
+    .option('--witness <file>', 'tell this file how far the vault has come, and ask it')
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => context.out.write(text),
@@ -44,8 +50,13 @@ Example:
   $ stasis ps
   $ stasis restore job
 
-State lies under STASIS_HOME, by default the XDG state directory.`,
-    );
+State lies under STASIS_HOME, by default the XDG state directory. The vault's key lies there too,
+unless STASIS_KEY_FILE, STASIS_KEY_FD or a systemd credential named stasis.key says otherwise;
+STASIS_WITNESS names a witness.`,
+    )
+    .hook('preAction', () => {
+      context.chooseVault(program.opts());
+    });
   addRunCommand(program, context);
   addPsCommand(program, context);
   addLogsCommand(program, context);
@@ -56,6 +67,9 @@ State lies under STASIS_HOME, by default the XDG state directory.`,
   addRmCommand(program, context);
   addDaemonCommand(program, context);
   addDoctorCommand(program, context);
+  addForgetCommand(program, context);
+  addAuditCommand(program, context);
+  addVaultCommand(program, context);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -30,6 +30,21 @@ export function parseDurationMs(text: string): number {
   throw usage('a duration of 1 ms to 24 days', text, 'write it as 500ms, 1.5s, 2m or 1h');
 }
 
+/** Years, months, days and hours, each at most once, in this order: `2y5m7d3h`. Throws ERR_USAGE. */
+export function parseSpan(text: string): {
+  readonly years: number;
+  readonly months: number;
+  readonly days: number;
+  readonly hours: number;
+} {
+  const found = /^(?:(\d{1,4})y)?(?:(\d{1,4})m)?(?:(\d{1,5})d)?(?:(\d{1,6})h)?$/.exec(text);
+  const [years, months, days, hours] = [1, 2, 3, 4].map((at) => Number(found?.[at] ?? 0));
+  if (found === null || !(years! + months! + days! + hours! > 0)) {
+    throw usage('a span of time', text, 'write it as 36h, 7d, 1m or 1y6m7d12h; m are months');
+  }
+  return { years: years!, months: months!, days: days!, hours: hours! };
+}
+
 /** Bytes. Throws ERR_USAGE. */
 export function parseBytes(text: string): number {
   const found = /^(\d{1,15})([KMG]?i?B|)$/.exec(text);

@@ -2,6 +2,7 @@
  * What the command line takes from its surroundings: environment, user, terminal, engine. Read once,
  * here, and handed on; no other room looks.
  */
+import { existsSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
@@ -9,6 +10,7 @@ import { type Places, placesUnder } from '../host/places.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import type { Requester } from '../vault/checkpoint-info.ts';
+import type { KeyPlace } from '../vault/master-key.ts';
 
 /** Plain data, so that it can be handed to a detached host. */
 export interface Settings {
@@ -19,6 +21,17 @@ export interface Settings {
   readonly policy: PolicyPlace;
   /** The user whom this process works for, when that is another one than its own. */
   readonly served: UserIds | null;
+  /** Where the vault's key is, when it is not in the state directory. */
+  readonly key: KeyPlace | null;
+  /** The vault's witness, if it has one. */
+  readonly witness: string | null;
+}
+
+/** What the vault's options say; each over the environment. */
+export interface VaultOptionTexts {
+  readonly keyFile?: string;
+  readonly keyFd?: string;
+  readonly witness?: string;
 }
 
 export function readSettings(environment: NodeJS.ProcessEnv): Settings {
@@ -38,7 +51,53 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
     owner: `uid:${uid}`,
     policy: policyPlace(home, environment['STASIS_POLICY'] || null),
     served: null,
+    key: keyFromEnvironment(environment),
+    witness: witnessPath(environment['STASIS_WITNESS']),
   };
+}
+
+/** A file that was named, a descriptor, or what the service manager hands over, in this order. */
+function keyFromEnvironment(environment: NodeJS.ProcessEnv): KeyPlace | null {
+  const file = environment['STASIS_KEY_FILE'];
+  if (file) return { kind: 'file', path: resolve(file) };
+  const fd = environment['STASIS_KEY_FD'];
+  if (fd) return { kind: 'descriptor', fd: parseDescriptor(fd) };
+  const credentials = environment['CREDENTIALS_DIRECTORY'];
+  if (!credentials) return null;
+  const path = join(credentials, 'stasis.key');
+  return existsSync(path) ? { kind: 'credential', path } : null;
+}
+
+function witnessPath(text: string | undefined): string | null {
+  return text ? resolve(text) : null;
+}
+
+/** Throws ERR_USAGE. The standard descriptors are the guest's. */
+export function parseDescriptor(text: string): number {
+  if (/^[0-9]{1,4}$/.test(text) && Number(text) > 2) return Number(text);
+  throw new HostError('ERR_USAGE', `${JSON.stringify(text)} is no descriptor for a key.`, {
+    hint: 'write a number from 3 on, such as --key-fd 3, and 3<key.file behind the command',
+  });
+}
+
+/** The settings as the command line's own options change them. Throws ERR_USAGE. */
+export function withVaultOptions(
+  settings: Settings,
+  { keyFile, keyFd, witness }: VaultOptionTexts,
+): Settings {
+  if (keyFile !== undefined && keyFd !== undefined) {
+    throw new HostError(
+      'ERR_USAGE',
+      'The key comes from a file or from a descriptor, not from both.',
+    );
+  }
+  const key: KeyPlace | null =
+    keyFile !== undefined
+      ? { kind: 'file', path: resolve(keyFile) }
+      : keyFd !== undefined
+        ? { kind: 'descriptor', fd: parseDescriptor(keyFd) }
+        : settings.key;
+  return { ...settings, key, witness: witnessPath(witness) ?? settings.witness };
 }
 
 /** The file that was named, else the one in the state directory, if there is one. */
@@ -49,8 +108,9 @@ export function policyPlace(home: string, named: string | null): PolicyPlace {
 }
 
 export function settingsPlaces(settings: Settings): Places {
-  const { home, shortSockets, owner, served } = settings;
-  return placesUnder(home, shortSockets, served === null ? null : owner);
+  const { home, shortSockets, owner, served, key, witness } = settings;
+  const places = placesUnder(home, shortSockets, served === null ? null : owner);
+  return { ...places, vaultKey: key ?? places.vaultKey, witness };
 }
 
 export function settingsRequester(settings: Settings): Requester {

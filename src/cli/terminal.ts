@@ -49,6 +49,15 @@ export function formatTable(
     .concat('\n');
 }
 
+const BAR_LENGTH = 20;
+
+/** A share of one as a bar: blocks on a terminal, plain characters elsewhere. */
+export function formatBar(share: number, stream: NodeJS.WriteStream): string {
+  const [full, empty] = stream.isTTY ? ['█', '░'] : ['#', '.'];
+  const filled = Math.max(share > 0 ? 1 : 0, Math.round(Math.min(1, share) * BAR_LENGTH));
+  return full!.repeat(filled) + dim(empty!.repeat(BAR_LENGTH - filled), stream);
+}
+
 /** Waits for `work`; on a terminal, when it takes longer than a second, says what it is. */
 export async function withProgress<T>(
   what: string,

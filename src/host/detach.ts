@@ -16,11 +16,22 @@ const ORDER_FD = 3;
 const ORDER_BYTES_MAX = 16 * 2 ** 20;
 const ANSWER_BYTES_MAX = 2 ** 20;
 
-/** Runs `entry` detached, hands it `order`, and gives back its answer. Throws ERR_CELL_LOST. */
-export async function startDetached(node: string, entry: string, order: unknown): Promise<unknown> {
+/** Number, in the new process, of the descriptor that it is given besides. */
+export const GIVEN_FD = 4;
+
+/**
+ * Runs `entry` detached, hands it `order`, and gives back its answer; `given` is a descriptor of this process
+ * that it is to have. Throws ERR_CELL_LOST.
+ */
+export async function startDetached(
+  node: string,
+  entry: string,
+  order: unknown,
+  given: number | null,
+): Promise<unknown> {
   const child = spawn(node, [entry], {
     detached: true,
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(given === null ? [] : [given])],
     // Of this process's environment it gets nothing: settings are in the order.
     env: {},
     cwd: '/',

@@ -13,7 +13,7 @@
  *    that inserts it, so two restores at once can't both begin.
  * 3. A run's outcome is written once.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { HostError } from '../fault/host-error.ts';
 import { ioFailure } from '../fault/io-failure.ts';
@@ -218,6 +218,29 @@ export class JobTable {
   modules(): Set<string> {
     const rows = guard(() => this.#database.prepare('SELECT DISTINCT module FROM jobs').all());
     return new Set(rows.map((row) => String(row['module'])));
+  }
+
+  /** Writes the whole table, as it is at one moment, to `path`, in place of what is there. Throws ERR_IO. */
+  copyTo(path: string): void {
+    const scratch = `${path}.${process.pid}`;
+    try {
+      rmSync(scratch, { force: true });
+      closeSync(openSync(scratch, 'wx', 0o600));
+    } catch (error) {
+      throw ioFailure('copy the process table', error);
+    }
+    guard(() => this.#database.prepare('VACUUM INTO ?').run(scratch));
+    try {
+      const fd = openSync(scratch, 'r');
+      try {
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(scratch, path);
+    } catch (error) {
+      throw ioFailure('copy the process table', error);
+    }
   }
 
   #read(sql: string, ...values: string[]): JobView[] {

@@ -20,6 +20,7 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import type { KeyPlace } from '../vault/master-key.ts';
 
 const PASSABLE = 0o711;
 
@@ -34,6 +35,10 @@ export interface Places {
   readonly cache: string;
   readonly vault: string;
   readonly keyFile: string;
+  /** Where the master key is; `keyFile` unless the user says otherwise. */
+  readonly vaultKey: KeyPlace;
+  /** A file elsewhere that is told how far the vault has come (`../vault/witness.ts`). */
+  readonly witness: string | null;
   /** Where users' processes keep files when the home is not theirs; null when it is. */
   readonly cellFiles: string | null;
 }
@@ -57,6 +62,8 @@ export function placesUnder(
     cache: served === null ? join(home, 'cache') : join(home, 'cache', served.replace(':', '-')),
     vault: join(home, 'vault'),
     keyFile: join(home, 'keys', 'master.key'),
+    vaultKey: { kind: 'file', path: join(home, 'keys', 'master.key') },
+    witness: null,
     cellFiles: served === null ? null : join(home, 'files'),
   };
 }

@@ -9,7 +9,7 @@
  * A vault can be made with it.
  */
 import type { KeyObject } from 'node:crypto';
-import { readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { HostError } from '../fault/host-error.ts';
 import { ioFailure } from '../fault/io-failure.ts';
 import type { FilePort } from '../store/file-port.ts';
@@ -32,6 +32,8 @@ export type KeyPlace =
   | { readonly kind: 'descriptor'; readonly fd: number };
 
 export interface MasterKey {
+  readonly files: FilePort;
+  readonly uid: number | null;
   /** The file that a rotation may replace; null when the key is somebody else's to keep. */
   readonly file: KeyFileOptions | null;
   /** Keys that may be the vault's, the likeliest first. Throws ERR_VAULT_KEY, ERR_IO. */
@@ -49,6 +51,8 @@ export function findMasterKey(
     case 'file': {
       const file = { path: place.path, files, uid };
       return {
+        files,
+        uid,
         file,
         candidates: async () => {
           // In this order: one that is renamed meanwhile is then met under one name or the other.
@@ -61,18 +65,29 @@ export function findMasterKey(
       };
     }
     case 'credential':
-      return given(async () => {
+      return given(tools, async () => {
         const key = await readKeyFile({ path: place.path, files, uid, isCredential: true });
         if (key === null) throw missingKey({ path: place.path });
         return key;
       });
     case 'descriptor':
-      return given(async () => readDescriptor(place.fd));
+      return given(tools, async () => readDescriptor(place.fd));
   }
 }
 
-function given(read: () => Promise<KeyObject>): MasterKey {
-  return { file: null, candidates: async () => [await read()], forNewVault: read };
+function given(
+  { files, uid }: Pick<MasterKey, 'files' | 'uid'>,
+  read: () => Promise<KeyObject>,
+): MasterKey {
+  return { files, uid, file: null, candidates: async () => [await read()], forNewVault: read };
+}
+
+/**
+ * Reads a key that comes by a descriptor, and closes that: a process that is started later would inherit it.
+ * Throws ERR_VAULT_KEY, ERR_IO.
+ */
+export function claimKey(place: KeyPlace): void {
+  if (place.kind === 'descriptor') readDescriptor(place.fd);
 }
 
 /** A pipe gives its content once, so what was read stays for the vault's next opening in this process. */
@@ -101,6 +116,7 @@ function readDescriptor(fd: number): KeyObject {
     });
   }
   alreadyRead.set(fd, key);
+  closeSync(fd);
   return key;
 }
 

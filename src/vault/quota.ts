@@ -11,16 +11,17 @@ import type { IndexView } from '../store/store.ts';
 import type { LoadedOwner } from './owner-state.ts';
 import type { SealRequest } from './vault.ts';
 
+/** Null: as much as there is room for. */
 export interface VaultCaps {
   /** Bytes of the owner's packs. */
-  readonly vaultBytes?: number | undefined;
-  readonly checkpoints?: number | undefined;
+  readonly vaultBytes: number | null;
+  readonly checkpoints: number | null;
 }
 
 /** Throws ERR_QUOTA. */
 export function checkCheckpointCap({ checkpoints }: LoadedOwner, { caps }: SealRequest): void {
-  const cap = caps?.checkpoints;
-  if (cap === undefined || checkpoints.length < cap) return;
+  const cap = caps?.checkpoints ?? null;
+  if (cap === null || checkpoints.length < cap) return;
   throw new HostError('ERR_QUOTA', `The vault keeps ${cap} checkpoints for you, and has them.`, {
     facts: { cap: 'checkpoints', allowed: cap, used: checkpoints.length, asked: 1 },
     hint: 'stasis forget --keep-last 3 JOB drops older ones; stasis rm JOB drops all of a job',
@@ -34,8 +35,8 @@ export async function checkByteCap(
   { caps }: SealRequest,
   askedBytes: number,
 ): Promise<void> {
-  const cap = caps?.vaultBytes;
-  if (cap === undefined || askedBytes === 0) return;
+  const cap = caps?.vaultBytes ?? null;
+  if (cap === null || askedBytes === 0) return;
   const bytes = await view.packBytes(number);
   if (bytes <= cap) return;
   throw new HostError('ERR_QUOTA', `The vault keeps ${cap} bytes for you, and this is more.`, {

@@ -18,7 +18,7 @@ import type { IndexTransaction } from '../store/store.ts';
 import { createNextKey, nextKeyPath, readKeyFile, settleNextKey } from './key-file.ts';
 import { appendLedger, checkLedgerTail } from './ledger.ts';
 import { sealPastLedger } from './ledger-keys.ts';
-import type { MasterKey } from './master-key.ts';
+import { findMasterKey, type KeyPlace, type MasterKey, missingKey } from './master-key.ts';
 import { openOwnerList, sealOwnerList } from './owner-list.ts';
 import { reencryptOwners } from './reencrypt-owner.ts';
 import type { VaultContext } from './vault-context.ts';
@@ -32,7 +32,7 @@ import {
 
 export interface RotateRequest {
   /** The new key, where the present one is not in a file of ours; made otherwise. */
-  readonly newKey?: MasterKey;
+  readonly newKey?: KeyPlace;
   /** Owners get new keys too, and all that they have is sealed anew: what to do after a leak. */
   readonly reencrypt: boolean;
 }
@@ -60,13 +60,24 @@ export async function rotateKey(
     const next =
       newKey === undefined
         ? await createNextKey({ ...master.file!, random })
-        : await newKey.forNewVault();
+        : await givenKey(newKey, master, random);
     return changeMaster(context, transaction, keys, next, reencrypt);
   });
   context.adopt(changed.check, changed.keys);
   await finishRotation(context, master, true);
   const reencrypted = reencrypt ? await reencryptOwners(context) : 0;
   return { owners: changed.owners, reencrypted, scrubbed: await store.index.scrub() };
+}
+
+/** A new key in a file is one that is there already: it is its keeper's to make. */
+async function givenKey(
+  place: KeyPlace,
+  { files, uid }: MasterKey,
+  random: VaultContext['random'],
+): Promise<KeyObject> {
+  const [key] = await findMasterKey(place, { files, uid, random }).candidates();
+  if (key !== undefined) return key;
+  throw missingKey({ path: place.kind === 'descriptor' ? null : place.path });
 }
 
 async function changeMaster(
