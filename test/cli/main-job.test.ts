@@ -97,6 +97,8 @@ describe('a job whose host and cell are killed with SIGKILL', () => {
     expect(readdirSync(join(home, 'jobs'))).toEqual([]);
     expect(readdirSync(join(home, 'modules'))).toEqual([]);
     expect(readdirSync(join(home, 'run'))).toEqual([]);
+    // What it had in the vault is trash until two later collections, or one that is told to empty it.
+    expect((await cli(['vault', 'gc', '--empty-trash'])).status).toBe(0);
     expect(readdirSync(join(home, 'vault', 'packs'))).toEqual([]);
     const { stdout } = await cli(['checkpoints', '--json']);
     expect(JSON.parse(stdout)).toEqual({ checkpoints: [] });
