@@ -174,6 +174,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       providers,
       restore,
       secrets: (order.secrets ?? []).map(readSecret),
+      caps: policy.caps,
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
       stdio: policy.grants.stdin ? hooks.stdio : withoutInput(hooks.stdio),

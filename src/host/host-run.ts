@@ -63,6 +63,7 @@ import {
 import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
 import { keepingPath, type Places } from './places.ts';
+import type { Caps } from './policy.ts';
 import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
@@ -96,6 +97,8 @@ export interface RestorePoint {
 export interface HostRunOptions {
   readonly job: JobRecord;
   readonly request: RunRequest;
+  /** The owner's, of today. */
+  readonly caps: Caps;
   readonly module: ModuleFile;
   /** Of the request, with the digests of today. */
   readonly providers: readonly ForeignProvider[];
@@ -291,7 +294,7 @@ function internalFailure(cause: unknown): HostError {
 /** Writes the run's row; the job's too when it is new. */
 function enter(
   { table, now }: HostTools,
-  { job, request: asked, restore }: HostRunOptions,
+  { job, request: asked, restore, caps }: HostRunOptions,
   sockets: readonly BoundSocket[],
 ): number {
   const listen = sockets.map(({ request, port }) => ({ ...request, lastPort: port }));
@@ -299,9 +302,9 @@ function enter(
   const host = identifyProcess(process.pid);
   const startedAt = now().toISOString();
   if (restore !== null) {
-    return table.beginRun(job.id, { parent: restore.parent, request, host, startedAt });
+    return table.beginRun(job.id, { parent: restore.parent, request, host, startedAt }, caps);
   }
-  table.createJob(job, { parent: null, request, host, startedAt });
+  table.createJob(job, { parent: null, request, host, startedAt }, caps);
   return 1;
 }
 

@@ -25,9 +25,11 @@ import {
   type RunOutcome,
   type RunRecord,
 } from './job-records.ts';
+import { type Caps, NO_CAPS } from './policy.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 const TABLE_VERSION = 1;
+const PAGE_BYTES = 65_536;
 /** Others hold the database for single short transactions. */
 const BUSY_TIMEOUT_MS = 10_000;
 
@@ -97,9 +99,10 @@ export class JobTable {
     this.#database.close();
   }
 
-  /** Adds a job and its first run. Throws ERR_JOB_EXISTS. */
-  createJob(job: JobRecord, run: NewRun): void {
+  /** Adds a job and its first run. Throws ERR_JOB_EXISTS, ERR_QUOTA. */
+  createJob(job: JobRecord, run: NewRun, caps: Caps = NO_CAPS): void {
     this.#transaction(() => {
+      this.#checkCaps(job.owner, run, caps);
       try {
         this.#database
           .prepare('INSERT INTO jobs (id, name, owner, module, created_at) VALUES (?, ?, ?, ?, ?)')
@@ -115,16 +118,29 @@ export class JobTable {
     });
   }
 
-  /** Adds the next run of a job and gives its number. Throws ERR_JOB_RUNNING, ERR_NO_SUCH_JOB. */
-  beginRun(id: string, run: NewRun): number {
+  /** Adds the next run of a job and gives its number. Throws ERR_JOB_RUNNING, ERR_NO_SUCH_JOB, ERR_QUOTA. */
+  beginRun(id: string, run: NewRun, caps: Caps = NO_CAPS): number {
     return this.#transaction(() => {
       const newest = this.#read(`${NEWEST} AND jobs.id = ?`, id)[0];
       if (newest === undefined) throw noSuchJob(id);
       if (jobState(newest.run) === 'running') throw jobRunning(newest);
+      this.#checkCaps(newest.job.owner, run, caps);
       const number = newest.run.number + 1;
       this.#insertRun(id, number, run);
       return number;
     });
+  }
+
+  /** In the transaction that adds the run, so that two at once can't both have the last place. */
+  #checkCaps(owner: string, { request }: NewRun, { jobs, memoryBytes }: Caps): void {
+    if (jobs === null && memoryBytes === null) return;
+    const running = this.#read(
+      `${NEWEST} AND jobs.owner = ? AND runs.outcome IS NULL`,
+      owner,
+    ).filter(({ run }) => jobState(run) === 'running');
+    checkCap('jobs', jobs, running.length, 1);
+    const used = running.reduce((sum, { run }) => sum + run.request.memoryPages, 0) * PAGE_BYTES;
+    checkCap('memoryBytes', memoryBytes, used, request.memoryPages * PAGE_BYTES);
   }
 
   #insertRun(id: string, number: number, run: NewRun): void {
@@ -320,6 +336,28 @@ export function jobRunning({ job }: JobView): HostError {
     facts: { job: job.name },
     hint: `stasis kill ${job.name} first`,
   });
+}
+
+function checkCap(
+  cap: 'jobs' | 'memoryBytes',
+  allowed: number | null,
+  used: number,
+  asked: number,
+): void {
+  if (allowed === null || used + asked <= allowed) return;
+  throw new HostError(
+    'ERR_QUOTA',
+    cap === 'jobs'
+      ? `You may run ${allowed} jobs at a time, and run ${used}.`
+      : `The guests that you run may have ${allowed} bytes of memory together, and this is more.`,
+    {
+      facts: { cap, allowed, used, asked },
+      hint:
+        cap === 'jobs'
+          ? 'stasis ps shows them; stasis kill ends one'
+          : 'give this one less with --max-memory, or end another: stasis ps, stasis kill',
+    },
+  );
 }
 
 function sqliteCode(error: unknown): number | null {

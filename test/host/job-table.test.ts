@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
+import type { HostError } from '../../src/fault/host-error.ts';
 import {
   checkJobName,
   inventJobName,
@@ -12,6 +13,7 @@ import {
 } from '../../src/host/job-records.ts';
 import { JobTable, type NewRun } from '../../src/host/job-table.ts';
 import { claimDirectory, placesUnder, preparePlaces } from '../../src/host/places.ts';
+import { NO_CAPS } from '../../src/host/policy.ts';
 import { identifyProcess, isAlive, killProcess } from '../../src/host/process-identity.ts';
 import type { RunEnding } from '../../src/host/run-ending.ts';
 import { scratchDirectory } from './scratch.ts';
@@ -127,6 +129,41 @@ describe('the process table', () => {
     expect(() => table.beginRun('uid:1-a', run())).toThrow(
       expect.objectContaining({ code: 'ERR_NO_SUCH_JOB' }),
     );
+    table.close();
+  });
+
+  test('holds an owner to the caps, counting what runs and no more', () => {
+    const table = new JobTable(freshPath());
+    const caps = { ...NO_CAPS, jobs: 2, memoryBytes: 3 * 65_536 };
+    const sized = (memoryPages: number, host = alive): NewRun => ({
+      ...run(host),
+      request: { ...run().request, memoryPages },
+    });
+    const refusal = (work: () => void) => {
+      try {
+        work();
+      } catch (error) {
+        return (error as HostError).facts;
+      }
+      return null;
+    };
+    table.createJob(job('other', 'uid:2'), sized(900));
+    table.createJob(job('lost'), sized(900, gone), NO_CAPS);
+    table.createJob(job('a'), sized(2), caps);
+    expect(refusal(() => table.createJob(job('b'), sized(2), caps))).toEqual({
+      cap: 'memoryBytes',
+      allowed: 3 * 65_536,
+      used: 2 * 65_536,
+      asked: 2 * 65_536,
+    });
+    table.createJob(job('b'), sized(1), caps);
+    const full = { cap: 'jobs', allowed: 2, used: 2, asked: 1 };
+    expect(refusal(() => table.createJob(job('c'), sized(0), caps))).toEqual(full);
+    expect(refusal(() => table.beginRun('uid:1-lost', sized(0), caps))).toEqual(full);
+    // Nothing of what was refused is there.
+    expect(table.list('uid:1').map(({ job }) => job.name)).toEqual(['a', 'b', 'lost']);
+    table.endRun('uid:1-a', 1, outcome, 'x');
+    expect(table.beginRun('uid:1-lost', sized(2), caps)).toBe(2);
     table.close();
   });
 
