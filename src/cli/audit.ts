@@ -35,32 +35,35 @@ export function addAuditCommand(program: Command, context: CommandContext): void
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis audit --event removed --since 2026-11-01')
     .action(async (name: string | undefined, options: AuditOptions) => {
-      const filter = await readFilter(context, name, options);
-      const audit = await withExistingVault(context, (vault) => vault.audit(filter));
+      const audit = await readLedger(context, name, options);
       if (options.json) printJson(context.out, audit);
       else printAudit(context, audit);
     });
 }
 
-async function readFilter(
+async function readLedger(
   context: CommandContext,
   name: string | undefined,
   { all, owner, event, since }: AuditOptions,
-): Promise<AuditFilter> {
+): Promise<Audit> {
+  if (!all && owner === undefined) {
+    const host = await context.host();
+    return host.audit({ job: name ?? null, event: event ?? null, since: since ?? null });
+  }
   if (all && (owner !== undefined || name !== undefined)) {
     throw new HostError('ERR_USAGE', '--all is about everybody: it takes no owner and no job.');
   }
-  const whose = owner ?? context.settings.owner;
   const job =
-    name === undefined
+    name === undefined || owner === undefined
       ? null
-      : await withTable(context, async (table) => table.find(whose, name).job.id);
-  return {
-    ...(all ? {} : { owner: whose }),
+      : await withTable(context, async (table) => table.find(owner, name).job.id);
+  const filter: AuditFilter = {
+    ...(owner === undefined ? {} : { owner }),
     ...(event === undefined ? {} : { event }),
     ...(since === undefined ? {} : { since: new Date(since) }),
     ...(job === null ? {} : { job }),
   };
+  return withExistingVault(context, (vault) => vault.audit(filter));
 }
 
 function printAudit({ out }: CommandContext, { entries, head }: Audit): void {

@@ -25,9 +25,10 @@ export function addCheckpointsCommand(program: Command, context: CommandContext)
         printJson(out, { checkpoints: infos });
         return;
       }
+      const jobs = new Set((await host.jobs()).map(({ job }) => job.id));
       const rows = infos.map((info) => [
         String(info.sequence),
-        visibleText(info.name),
+        jobs.has(info.job) ? visibleText(info.name) : `${visibleText(info.name)} (gone)`,
         info.stamp,
         info.cause,
         String(info.run),

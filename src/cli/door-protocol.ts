@@ -66,10 +66,24 @@ export const ASK_LIMITS: FrameLimits = {
 export const TELL_LIMITS: FrameLimits = { ...ASK_LIMITS, cborBytesMax: 2 ** 28 };
 
 const SECRETS_MAX = 1024;
+const FORGOTTEN_MAX = 100_000;
+const EVENT_LENGTH_MAX = 64;
 
 const signal: Shape<string> = (value) => {
   if (typeof value === 'string' && /^SIG(HUP|INT|QUIT|KILL|TERM|ABRT)$/.test(value)) return value;
   throw mismatch('a signal that ends a job');
+};
+
+const checkpointId: Shape<string> = (value) => {
+  if (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)) return value;
+  throw mismatch('the id of a checkpoint');
+};
+
+const stamp: Shape<string> = (value) => {
+  if (typeof value === 'string' && value.length <= 32 && !Number.isNaN(Date.parse(value))) {
+    return value;
+  }
+  throw mismatch('a date-time stamp');
 };
 
 const doorAsk = variantOf('ask', {
@@ -77,6 +91,14 @@ const doorAsk = variantOf('ask', {
   logs: mapOf({ ask: oneOf('logs'), job: jobName, follow: boolean }),
   checkpoint: mapOf({ ask: oneOf('checkpoint'), job: jobName, stop: boolean }),
   checkpoints: mapOf({ ask: oneOf('checkpoints'), job: nullable(jobName) }),
+  forget: mapOf({ ask: oneOf('forget'), ids: arrayOf(checkpointId, 1, FORGOTTEN_MAX) }),
+  audit: mapOf({
+    ask: oneOf('audit'),
+    job: nullable(jobName),
+    event: nullable(text(EVENT_LENGTH_MAX)),
+    since: nullable(stamp),
+  }),
+  usage: mapOf({ ask: oneOf('usage') }),
   kill: mapOf({ ask: oneOf('kill'), job: jobName, signal }),
   remove: mapOf({ ask: oneOf('remove'), job: jobName, force: boolean }),
   tryRestore: mapOf({

@@ -4,13 +4,12 @@
 import type { Command } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
-import { type JobState, jobState } from '../host/job-records.ts';
+import type { JobState } from '../host/job-records.ts';
+import { noSuchJob } from '../host/job-table.ts';
 import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
 import { isEmptyPolicy, type RetentionPolicy, selectKept } from '../vault/retention.ts';
-import { type CommandContext, printJson, withTable } from './command-context.ts';
-import { withExistingVault } from './existing-vault.ts';
+import { type CommandContext, printJson } from './command-context.ts';
 import { parseCount, parseSpan } from './quantities.ts';
-import { settingsRequester } from './settings.ts';
 import { formatTable } from './terminal.ts';
 
 interface ForgetOptions {
@@ -76,9 +75,7 @@ export function addForgetCommand(program: Command, context: CommandContext): voi
       const decisions = await decide(context, names, options);
       const dropped = decisions.filter(({ keep }) => !keep).map(({ info }) => info.id);
       if (!options.dryRun && dropped.length > 0) {
-        await withExistingVault(context, (vault) =>
-          vault.remove(settingsRequester(context.settings), dropped),
-        );
+        await (await context.host()).forget(dropped);
       }
       printDecisions(context, decisions, options);
     });
@@ -94,7 +91,6 @@ async function decide(
   names: readonly string[],
   options: ForgetOptions,
 ): Promise<Decision[]> {
-  const { settings } = context;
   const policy = policyOf(options);
   const ids = new Set(options.id ?? []);
   if (isEmptyPolicy(policy) && ids.size === 0 && !options.orphans) {
@@ -102,15 +98,14 @@ async function decide(
       hint: 'stasis forget --keep-last 3; stasis rm JOB drops a job with all its checkpoints',
     });
   }
-  const views = await withTable(context, async (table) =>
-    names.length === 0
-      ? table.list(settings.owner)
-      : names.map((name) => table.find(settings.owner, name)),
-  );
-  const states = new Map(views.map(({ job, run }) => [job.id, jobState(run)]));
-  const infos = await withExistingVault(context, (vault) =>
-    vault.list(settingsRequester(settings)),
-  );
+  const host = await context.host();
+  const jobs = await host.jobs();
+  const missing = names.find((name) => !jobs.some(({ job }) => job.name === name));
+  if (missing !== undefined) throw noSuchJob(missing);
+  const named = jobs.filter(({ job }) => names.length === 0 || names.includes(job.name));
+  const states = new Map(named.map(({ job, state }) => [job.id, state]));
+  const known = new Set(jobs.map(({ job }) => job.id));
+  const infos = await host.checkpoints(null);
   const unknown = [...ids].find((id) => !infos.some((info) => info.id === id));
   if (unknown !== undefined) {
     throw new HostError('ERR_NO_SUCH_CHECKPOINT', 'There is no such checkpoint.', {
@@ -121,30 +116,31 @@ async function decide(
   const decisions: Decision[] = [];
   for (const [job, own] of Map.groupBy(infos, (info) => info.job)) {
     const state = states.get(job) ?? null;
-    const isNamed = state !== null || (options.orphans === true && names.length === 0);
-    if (isNamed || own.some(({ id }) => ids.has(id))) {
-      decisions.push(...decideJob(own, state, policy, ids, options));
+    const isOrphan = !known.has(job);
+    if (state !== null || (isOrphan && options.orphans) || own.some(({ id }) => ids.has(id))) {
+      decisions.push(...decideJob(own, { state, isOrphan }, policy, ids, options));
     }
   }
   return decisions;
 }
 
-/** `own` are a job's checkpoints, newest first; `state` is null for a job that is gone. */
+/** `own` are a job's checkpoints, newest first; `state` is null for a job that the rules are not for. */
 function decideJob(
   own: readonly CheckpointInfo[],
-  state: JobState | null,
+  { state, isOrphan }: { readonly state: JobState | null; readonly isOrphan: boolean },
   policy: RetentionPolicy,
   ids: ReadonlySet<string>,
   { orphans, evenLast }: ForgetOptions,
 ): Decision[] {
-  const byRule = isEmptyPolicy(policy)
-    ? own.map(() => true)
-    : selectKept(
-        own.map(({ stamp }) => new Date(stamp)),
-        policy,
-      );
+  const byRule =
+    isEmptyPolicy(policy) || state === null
+      ? own.map(() => true)
+      : selectKept(
+          own.map(({ stamp }) => new Date(stamp)),
+          policy,
+        );
   return own.map((info, position) => {
-    if (state === null && orphans) return { info, keep: false, because: 'its job is gone' };
+    if (isOrphan && orphans) return { info, keep: false, because: 'its job is gone' };
     const keep = byRule[position]! && !ids.has(info.id);
     const isNeeded = position === 0 && state !== null && NEEDS_LAST.has(state) && !evenLast;
     if (!keep && isNeeded) return { info, keep: true, because: `its job is ${state}` };

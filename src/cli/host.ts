@@ -10,7 +10,9 @@ import type { ControlAnswer } from '../host/control-socket.ts';
 import type { JobRecord, JobState, RunRecord } from '../host/job-records.ts';
 import type { LogPiece } from '../host/log-reader.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
+import type { Audit } from '../vault/audit.ts';
 import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
+import type { VaultUsage } from '../vault/vault-usage.ts';
 import type { HostedJob, JobHooks, JobOrder, JobStarted, JobWork } from './job-host.ts';
 
 /** A job and its newest run, as its host sees them. */
@@ -27,6 +29,14 @@ export interface JobAsk extends Omit<JobOrder, 'settings'> {
 }
 
 export type RestoreAsk = JobAsk & { readonly work: Extract<JobWork, { kind: 'restore' }> };
+
+/** All conditions that are not null have to hold. */
+export interface AuditAsk {
+  readonly job: string | null;
+  readonly event: string | null;
+  /** ISO 8601. */
+  readonly since: string | null;
+}
 
 export interface CheckpointMade {
   /** The job's name. */
@@ -47,6 +57,12 @@ export interface Host {
   kill(job: string, signal: string): Promise<string>;
   /** Removes a job that is over (`force`: ends it first) and resolves with its name. */
   remove(job: string, force: boolean): Promise<string>;
+  /** Drops the requester's own checkpoints with these ids, all or none. */
+  forget(ids: readonly string[]): Promise<void>;
+  /** What happened to the requester's own checkpoints: of one job, or all. */
+  audit(filter: AuditAsk): Promise<Audit>;
+  /** What the requester's own checkpoints take up. */
+  usage(): Promise<VaultUsage>;
   /** The receipt of a restore that is not made. */
   tryRestore(ask: RestoreAsk): Promise<Receipt>;
   /** The software of a checkpoint beside that of today. */

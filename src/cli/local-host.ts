@@ -93,6 +93,21 @@ export function localHost(settings: Settings): Host {
           return view.job.name;
         }),
       ),
+    forget: (ids) => withVault((vault) => vault.remove(requester, ids)),
+    audit: async ({ job, event, since }) => {
+      const id = job === null ? null : (await find(job)).job.id;
+      return withVault((vault) =>
+        vault.audit({
+          owner,
+          // Whoever is served by another user's host learns nothing of what others do.
+          alone: settings.served !== null,
+          ...(id === null ? {} : { job: id }),
+          ...(event === null ? {} : { event }),
+          ...(since === null ? {} : { since: new Date(since) }),
+        }),
+      );
+    },
+    usage: () => withVault((vault) => vault.usage(owner)),
     tryRestore: (ask) => tryRestore({ ...orderOf(ask), work: ask.work }),
     explain: (ask) => explain({ ...orderOf(ask), work: ask.work }),
     run: (ask, hooks) => hostJob(orderOf(ask), { ...hooks, stdio: OWN_STDIO }),

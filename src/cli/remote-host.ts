@@ -5,7 +5,9 @@ import type { Explanation } from '../checkpoint/explain.ts';
 import type { Receipt } from '../checkpoint/receipt.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
+import type { Audit } from '../vault/audit.ts';
 import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
+import type { VaultUsage } from '../vault/vault-usage.ts';
 import { type DoorConnection, openDoor, socketPath, unreachable } from './door-client.ts';
 import type { DoorAsk, DoorTell } from './door-protocol.ts';
 import type { CheckpointMade, Host, JobAsk, JobSight } from './host.ts';
@@ -58,6 +60,9 @@ export function remoteHost(address: string): Host {
     checkpoints: (job) => ask<readonly CheckpointInfo[]>({ ask: 'checkpoints', job }),
     kill: (job, signal) => ask<string>({ ask: 'kill', job, signal }),
     remove: (job, force) => ask<string>({ ask: 'remove', job, force }),
+    forget: (ids) => ask<void>({ ask: 'forget', ids }),
+    audit: (filter) => ask<Audit>({ ask: 'audit', ...filter }),
+    usage: () => ask<VaultUsage>({ ask: 'usage' }),
     tryRestore: async ({ work, policy, secrets }) => {
       refusePolicy(policy);
       return ask<Receipt>({ ask: 'tryRestore', work, secrets: secrets ?? [] });

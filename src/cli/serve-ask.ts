@@ -65,6 +65,13 @@ async function answer(
       return host.checkpoint(ask.job, ask.stop);
     case 'checkpoints':
       return host.checkpoints(ask.job);
+    case 'forget':
+      await host.forget(ask.ids);
+      return null;
+    case 'audit':
+      return host.audit(ask);
+    case 'usage':
+      return host.usage();
     case 'kill':
       return host.kill(ask.job, ask.signal);
     case 'remove':

@@ -21,7 +21,10 @@ export function addVaultStatCommand(vault: Command, context: CommandContext): vo
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis vault stat')
     .action(async ({ json }: { json?: boolean }) => {
-      const usage = await withExistingVault(context, (opened) => opened.usage());
+      // Behind a socket the rest is not the asking user's to know.
+      const usage = context.isElsewhere()
+        ? await (await context.host()).usage()
+        : await withExistingVault(context, (opened) => opened.usage());
       if (json) printJson(context.out, usage);
       else printUsage(context, usage);
     });
@@ -34,8 +37,8 @@ function printUsage({ out }: CommandContext, { owners, trash }: VaultUsage): voi
   const bytes = owners.reduce((sum, { packBytes }) => sum + packBytes, 0);
   const unused = owners.reduce((sum, owner) => sum + owner.packBytes - owner.usedBytes, 0);
   const sentence =
-    `${prettyBytes(bytes)} in packs, ${prettyBytes(unused)} of them unused; ` +
-    `${prettyBytes(trash?.bytes ?? 0)} in the trash`;
+    `${prettyBytes(bytes)} in packs, ${prettyBytes(unused)} of them unused` +
+    (trash === null ? '' : `; ${prettyBytes(trash.bytes)} in the trash`);
   out.write(`${dim(sentence, out)}\n`);
 }
 

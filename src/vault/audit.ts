@@ -14,6 +14,11 @@ export interface AuditFilter {
   /** Entries about checkpoints of this job of that owner: its id. Needs `owner`. */
   readonly job?: string;
   readonly since?: Date;
+  /**
+   * Count the owner's entries from 1, and tell the last of them as the head: nothing about how much others
+   * do. Needs `owner`.
+   */
+  readonly alone?: boolean;
 }
 
 export interface AuditEntry {
@@ -27,29 +32,32 @@ export interface AuditEntry {
 
 export interface Audit {
   readonly entries: readonly AuditEntry[];
-  /** Of the whole ledger, whatever was asked for. */
+  /** Of the whole ledger, whatever was asked for, unless `alone`. */
   readonly head: LedgerHead;
 }
 
 /** Throws ERR_VAULT_DAMAGED. */
 export async function auditLedger(
   { read }: VaultContext,
-  { owner, event, job, since }: AuditFilter,
+  { owner, event, job, since, alone = false }: AuditFilter,
 ): Promise<Audit> {
   return read(async (view, keys) => {
     const own = owner === undefined ? null : await loadOwnerKeys(view, keys, owner);
     const tag = job === undefined || own === null ? null : hex(jobTag(own.keys, job));
     const entries: AuditEntry[] = [];
+    let ownHead: LedgerHead = { entries: 0, head: '' };
     const head = await walkLedger(view, keys, (row) => {
       if (owner !== undefined && row.owner !== owner) return;
-      const entry = tell(readEntry(row));
+      ownHead = { entries: ownHead.entries + 1, head: hex(row.mac) };
+      const told = tell(readEntry(row));
+      const entry = alone ? { ...told, number: ownHead.entries } : told;
       const isWanted =
         (event === undefined || entry.event === event) &&
         (since === undefined || entry.time >= since.toISOString()) &&
         (job === undefined || (tag !== null && entry.facts['job'] === tag));
       if (isWanted) entries.push(entry);
     });
-    return { entries, head };
+    return { entries, head: alone ? ownHead : head };
   });
 }
 
