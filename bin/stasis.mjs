@@ -3,7 +3,7 @@
 // when it is older than MAJOR, the packaged binary takes over, with the same descriptors and status.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +55,8 @@ function takeOver(binary) {
 if (!existsSync(main)) {
   fail('The program is not built.', 'npm run build');
 } else if (Number.parseInt(process.versions.node, 10) >= MAJOR) {
+  // What the engine made of the code, for the next command: beside the code, where only its owner can write.
+  module.enableCompileCache(fileURLToPath(new URL('../dist/code-cache', import.meta.url)));
   await import(main.href);
 } else {
   const binary = packagedNode();

@@ -37,7 +37,7 @@ export function addAuditCommand(program: Command, context: CommandContext): void
     .action(async (name: string | undefined, options: AuditOptions) => {
       const audit = await readLedger(context, name, options);
       if (options.json) printJson(context.out, audit);
-      else printAudit(context, audit);
+      else await printAudit(context, audit);
     });
 }
 
@@ -66,8 +66,8 @@ async function readLedger(
   return withExistingVault(context, (vault) => vault.audit(filter));
 }
 
-function printAudit({ out }: CommandContext, { entries, head }: Audit): void {
-  out.write(formatTable(HEAD, entries.map(entryRow), out));
+async function printAudit({ out }: CommandContext, { entries, head }: Audit): Promise<void> {
+  out.write(await formatTable(HEAD, entries.map(entryRow), out));
   out.write(`${dim(`${head.entries} entries in all, head ${head.head}`, out)}\n`);
 }
 

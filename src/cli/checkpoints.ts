@@ -36,6 +36,6 @@ export function addCheckpointsCommand(program: Command, context: CommandContext)
         prettyBytes(info.storedBytes),
         info.id,
       ]);
-      out.write(formatTable(HEAD, rows, out));
+      out.write(await formatTable(HEAD, rows, out));
     });
 }

@@ -27,16 +27,16 @@ export function addDoctorCommand(program: Command, context: CommandContext): voi
       );
       const missing = [...found.confinement, ...found.ways].filter(({ works }) => !works);
       if (json) printJson(context.out, { ...found, missing: missing.map(({ name }) => name) });
-      else context.out.write(describe(found, missing, context.out));
+      else context.out.write(await describe(found, missing, context.out));
       context.exitWith(missing.length === 0 ? 0 : 1);
     });
 }
 
-function describe(
+async function describe(
   { node, engine, system, landlock, confinement, ways }: Examination,
   missing: readonly Finding[],
   out: NodeJS.WriteStream,
-): string {
+): Promise<string> {
   const row = ({ name, works, gives, otherwise }: Finding): string[] => [
     name,
     styleText(works ? 'green' : 'yellow', works ? 'yes' : 'no', { stream: out }),
@@ -46,10 +46,11 @@ function describe(
     missing.length === 0
       ? 'Everything is here: --confine require runs.'
       : `Missing: ${missing.map(({ name }) => name).join(', ')}.`;
+  const table = await formatTable(HEAD, [...confinement, ...ways].map(row), out);
   return [
     `Node ${node}, ${engine}, ${system}, Landlock ${landlock === 0 ? 'absent' : landlock}`,
     '',
-    formatTable(HEAD, [...confinement, ...ways].map(row), out).trimEnd(),
+    table.trimEnd(),
     '',
     `${last}\n`,
   ].join('\n');

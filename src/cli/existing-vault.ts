@@ -1,4 +1,3 @@
-import { openVault } from '../vault/open-vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type CommandContext, refuseElsewhere } from './command-context.ts';
 import { vaultOptions } from './job-host.ts';
@@ -18,6 +17,7 @@ export async function withExistingVault<T>(
 ): Promise<T> {
   refuseElsewhere(context);
   const { witness, ...options } = vaultOptions(settingsPlaces(context.settings));
+  const { openVault } = await import('../vault/open-vault.ts');
   const vault = await openVault({
     ...options,
     // A backup may well be older than what the witness saw.

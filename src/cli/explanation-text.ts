@@ -5,10 +5,10 @@ import { formatTable } from './terminal.ts';
 const HEAD = ['FIELD', 'SEALED', 'NOW', ''];
 
 /** Both sides of each field, and whether the checkpoint can be restored. */
-export function describeExplanation(
+export async function describeExplanation(
   { job, sequence, stamp, restorable, fields }: Explanation,
   out: NodeJS.WriteStream,
-): string {
+): Promise<string> {
   const rows = fields.map(({ name, sealed, now, verdict }) =>
     [name, sealed, now, verdict].map((text) => visibleText(text)),
   );
@@ -16,5 +16,6 @@ export function describeExplanation(
   const answer = restorable
     ? 'can be restored here'
     : `can't be restored here: ${differing} ${differing === 1 ? 'field differs' : 'fields differ'}`;
-  return `${formatTable(HEAD, rows, out)}${visibleText(job)} #${sequence} of ${stamp} ${answer}\n`;
+  const table = await formatTable(HEAD, rows, out);
+  return `${table}${visibleText(job)} #${sequence} of ${stamp} ${answer}\n`;
 }

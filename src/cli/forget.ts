@@ -77,7 +77,7 @@ export function addForgetCommand(program: Command, context: CommandContext): voi
       if (!options.dryRun && dropped.length > 0) {
         await (await context.host()).forget(dropped);
       }
-      printDecisions(context, decisions, options);
+      await printDecisions(context, decisions, options);
     });
 }
 
@@ -162,11 +162,11 @@ function policyOf(options: ForgetOptions): RetentionPolicy {
   };
 }
 
-function printDecisions(
+async function printDecisions(
   { out }: CommandContext,
   decisions: readonly Decision[],
   { dryRun = false, json }: ForgetOptions,
-): void {
+): Promise<void> {
   const kept = decisions.filter(({ keep }) => keep);
   const dropped = decisions.filter(({ keep }) => !keep);
   if (json) {
@@ -182,6 +182,6 @@ function printDecisions(
     info.id,
     because,
   ]);
-  out.write(formatTable(HEAD, rows, out));
+  out.write(await formatTable(HEAD, rows, out));
   out.write(`${dropped.length} ${dryRun ? 'would be ' : ''}dropped, ${kept.length} kept.\n`);
 }

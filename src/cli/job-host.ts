@@ -9,16 +9,10 @@
 import type { ForeignProvider, Trigger } from '../cell/protocol.ts';
 import { freshBytes } from '../cell/randomness.ts';
 import { wallClockNow } from '../cell/wall-clock.ts';
-import { type Explanation, explainRestore } from '../checkpoint/explain.ts';
-import { makeReceipt, type Receipt } from '../checkpoint/receipt.ts';
+import type { Explanation } from '../checkpoint/explain.ts';
+import type { Receipt } from '../checkpoint/receipt.ts';
 import { removeJob } from '../checkpoint/remove-job.ts';
-import {
-  openImage,
-  planRestore,
-  type RestoreChanges,
-  type RestoreSelector,
-  type RestoreTools,
-} from '../checkpoint/restore.ts';
+import type { RestoreChanges, RestoreSelector, RestoreTools } from '../checkpoint/restore.ts';
 import { createSealer } from '../checkpoint/seal-image.ts';
 import type { ConfineMode, Confinement } from '../confine/confinement.ts';
 import type { HostError } from '../fault/host-error.ts';
@@ -44,7 +38,7 @@ import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { Secret } from '../resource/secrets.ts';
 import { claimKey } from '../vault/master-key.ts';
-import { openVault, type VaultOptions } from '../vault/open-vault.ts';
+import type { VaultOptions } from '../vault/open-vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
 
@@ -266,6 +260,8 @@ async function prepareRestore(
     policy,
     engine: process.versions.v8,
   };
+  const { openImage, planRestore } = await import('../checkpoint/restore.ts');
+  const { makeReceipt } = await import('../checkpoint/receipt.ts');
   const plan = await planRestore(tools, selector, changes);
   const { opened, head } = await openImage(tools, plan, secretNames(order));
   return {
@@ -295,6 +291,8 @@ type RestoreOrder = JobOrder & { readonly work: Extract<JobWork, { kind: 'restor
 export function tryRestore(order: RestoreOrder): Promise<Receipt> {
   return withRestoreTools(order.settings, async (tools) => {
     const { selector, changes } = order.work;
+    const { openImage, planRestore } = await import('../checkpoint/restore.ts');
+    const { makeReceipt } = await import('../checkpoint/receipt.ts');
     const plan = await planRestore(tools, selector, changes);
     const { head } = await openImage(tools, plan, secretNames(order));
     return makeReceipt(plan, head);
@@ -302,7 +300,8 @@ export function tryRestore(order: RestoreOrder): Promise<Receipt> {
 }
 
 /** What `--explain` shows. */
-export function explain({ settings, work }: RestoreOrder): Promise<Explanation> {
+export async function explain({ settings, work }: RestoreOrder): Promise<Explanation> {
+  const { explainRestore } = await import('../checkpoint/explain.ts');
   return withRestoreTools(settings, (tools) => explainRestore(tools, work.selector, work.changes));
 }
 
@@ -329,7 +328,9 @@ async function withRestoreTools<T>(
   }
 }
 
-export function openPlacesVault(places: Places): Promise<Vault> {
+/** Loads the vault's code, too: commands that need none of it do without. */
+export async function openPlacesVault(places: Places): Promise<Vault> {
+  const { openVault } = await import('../vault/open-vault.ts');
   return openVault(vaultOptions(places));
 }
 

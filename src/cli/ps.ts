@@ -32,7 +32,7 @@ export function addPsCommand(program: Command, context: CommandContext): void {
       }
       const now = wallClockNow();
       const rows = shown.map((sight) => jobRow(sight, now));
-      context.out.write(formatTable(HEAD, rows, context.out));
+      context.out.write(await formatTable(HEAD, rows, context.out));
     });
 }
 

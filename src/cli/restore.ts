@@ -84,7 +84,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
       if (options.explain) {
         const explanation = await (await context.host()).explain(ask);
         if (json) printJson(context.out, explanation);
-        else context.out.write(describeExplanation(explanation, context.out));
+        else context.out.write(await describeExplanation(explanation, context.out));
         if (!explanation.restorable) context.exitWith(EXIT_STATUS.hostFailure);
         return;
       }

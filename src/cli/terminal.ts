@@ -3,8 +3,6 @@
  * for what takes longer than a second.
  */
 import { styleText } from 'node:util';
-import Table from 'cli-table3';
-import yoctoSpinner from 'yocto-spinner';
 
 const PROGRESS_AFTER_MS = 1000;
 
@@ -13,11 +11,12 @@ export function dim(text: string, stream: NodeJS.WriteStream): string {
 }
 
 /** Columns side by side, the head in bold on a terminal. */
-export function formatTable(
+export async function formatTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   stream: NodeJS.WriteStream,
-): string {
+): Promise<string> {
+  const { default: Table } = await import('cli-table3');
   const none = '';
   const table = new Table({
     chars: {
@@ -65,6 +64,7 @@ export async function withProgress<T>(
   work: Promise<T>,
 ): Promise<T> {
   if (!stream.isTTY) return work;
+  const { default: yoctoSpinner } = await import('yocto-spinner');
   const spinner = yoctoSpinner({ text: what, stream });
   const timer = setTimeout(() => spinner.start(), PROGRESS_AFTER_MS);
   try {

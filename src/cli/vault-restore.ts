@@ -5,7 +5,6 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { restoreState, vaultBackupPlace } from '../host/back-up-state.ts';
 import { preparePlaces } from '../host/places.ts';
-import { restoreVault } from '../vault/restore-vault.ts';
 import { type CommandContext, printJson, refuseElsewhere } from './command-context.ts';
 import { vaultOptions } from './job-host.ts';
 import { settingsPlaces } from './settings.ts';
@@ -34,6 +33,7 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
       const places = settingsPlaces(settings);
       preparePlaces(places);
       const options = { ...vaultOptions(places), acceptRollback };
+      const { restoreVault } = await import('../vault/restore-vault.ts');
       const done = await withProgress(
         'putting the vault back',
         err,

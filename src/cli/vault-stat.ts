@@ -26,14 +26,14 @@ export function addVaultStatCommand(vault: Command, context: CommandContext): vo
         ? await (await context.host()).usage()
         : await withExistingVault(context, (opened) => opened.usage());
       if (json) printJson(context.out, usage);
-      else printUsage(context, usage);
+      else await printUsage(context, usage);
     });
 }
 
-function printUsage({ out }: CommandContext, { owners, trash }: VaultUsage): void {
+async function printUsage({ out }: CommandContext, { owners, trash }: VaultUsage): Promise<void> {
   const most = Math.max(1, ...owners.map(({ packBytes }) => packBytes));
   const rows = owners.flatMap((owner) => ownerRows(owner, most, out));
-  out.write(formatTable(HEAD, rows, out));
+  out.write(await formatTable(HEAD, rows, out));
   const bytes = owners.reduce((sum, { packBytes }) => sum + packBytes, 0);
   const unused = owners.reduce((sum, owner) => sum + owner.packBytes - owner.usedBytes, 0);
   const sentence =

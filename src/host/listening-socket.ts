@@ -7,7 +7,6 @@
  * Addresses, big-endian port and address: sockaddr_in 16 bytes (family u16 host order 0, port u16 2,
  * address 4), sockaddr_in6 28 bytes (family 0, port 2, address 8, 16 bytes long).
  */
-import { lookup } from 'node:dns/promises';
 import { closeSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -156,6 +155,7 @@ function socketAddress(ip: string, port: number): Uint8Array {
 async function addressOf(request: ListenRequest): Promise<string> {
   if (isIP(request.host) !== 0) return request.host;
   try {
+    const { lookup } = await import('node:dns/promises');
     return (await lookup(request.host)).address;
   } catch (cause) {
     throw new HostError('ERR_CANNOT_LISTEN', `There is no host ${JSON.stringify(request.host)}.`, {

@@ -21,6 +21,12 @@ import { startOf } from './guest-thread.ts';
 import { type OpenState, openState } from './open-state.ts';
 import { readStreams } from './streams.ts';
 
+/**
+ * A confined cell is started by a thread of its own, which takes a third as long as the cell does: one in so
+ * many is confined, and so are all that the command restores.
+ */
+const CONFINED_EACH = process.env['STASIS_NIGHTLY'] === '1' ? 1 : 10;
+
 /** Standard input: one JSON object. */
 export interface ManyRestores {
   readonly home: string;
@@ -48,9 +54,10 @@ async function restoreMany(order: ManyRestores): Promise<void> {
   const program = cellProgram(process.execPath, order.cellCode);
   const state = await openState(order.home);
   const logFd = openSync(order.logFile, 'a+');
-  for (const { id, files } of order.checkpoints) {
+  for (const [at, { id, files }] of order.checkpoints.entries()) {
+    const confined = at % CONFINED_EACH === 0;
     ftruncateSync(logFd);
-    const outcome = await restoreOne({ state, program, logFd }, id, files);
+    const outcome = await restoreOne({ state, program, logFd, confined }, id, files);
     const { stdout, stderr } = readStreams(readFileSync(order.logFile));
     const line: OneRestore = {
       id,
@@ -68,10 +75,11 @@ interface Tools {
   readonly state: OpenState;
   readonly program: CellProgram;
   readonly logFd: number;
+  readonly confined: boolean;
 }
 
 async function restoreOne(
-  { state, program, logFd }: Tools,
+  { state, program, logFd, confined }: Tools,
   id: string,
   files: FileContents,
 ): Promise<RunOutcome> {
@@ -91,7 +99,7 @@ async function restoreOne(
       preopens: request.preopens,
       paths: providerDirectories(plan.providers),
     },
-    confine: 'auto',
+    confine: confined ? 'auto' : 'off',
     logFd,
     stdio: null,
     identity: null,
