@@ -70,6 +70,8 @@ export interface InstanceOptions {
   readonly memoryPagesMax: number;
   readonly tableEntriesMax: number;
   /** Called at each poll, fuel settled. True: unwind. May throw to end the guest. */
+  /** What happens at the poll where the fuel is used up is left to `onPoll`; else the guest ends there. */
+  readonly keepsAtLimit?: boolean;
   readonly onPoll: () => boolean;
   /** Where twins are made. */
   readonly twins: TwinSource;
@@ -370,9 +372,9 @@ export class GuestInstance {
   }
 
   #poll(left: number): number {
-    const { meter, onPoll } = this.#options;
+    const { meter, keepsAtLimit = false, onPoll } = this.#options;
     meter.polled(left);
-    if (meter.isSpent) throw new LimitReached('fuel');
+    if (meter.isSpent && !keepsAtLimit) throw new LimitReached('fuel');
     if (onPoll()) throw this.unwinding();
     return meter.nextSlice();
   }

@@ -137,6 +137,7 @@ class Guest {
       meter: this.#meter,
       memoryPagesMax: start.limits.memoryPages,
       tableEntriesMax: start.limits.tableEntries,
+      keepsAtLimit: start.limits.onLimit === 'checkpoint',
       onPoll: () => this.#gate.atPoll(),
       twins: parts.twins,
     });
@@ -256,7 +257,9 @@ class Guest {
         outcome = this.#instance.run(entry);
       } else {
         this.#calls.throwFailure();
-        const goOn = await this.#checkpoint();
+        const cause = this.#gate.takeCause()!;
+        const goOn = await this.#checkpoint(cause);
+        if (cause.cause === 'limit') return { kind: 'limit', limit: 'fuel' };
         if (goOn === null) return { kind: 'checkpointed' };
         outcome = goOn();
       }
@@ -284,10 +287,9 @@ class Guest {
   }
 
   /** Makes a checkpoint of the unwound guest. Returns how it goes on, or null when it stops here. */
-  async #checkpoint(): Promise<(() => Outcome) | null> {
+  async #checkpoint(cause: CaptureCause): Promise<(() => Outcome) | null> {
     const world = this.#world;
     const beganMs = world.nowMs();
-    const cause = this.#gate.takeCause()!;
     const reachNs = cause.request === 0 ? 0 : this.#sinceRequestNs();
     const waits = cause.cause === 'guest' || cause.stop;
     let image: Capture;
@@ -295,7 +297,8 @@ class Guest {
       image = await this.#capture();
     } catch (error) {
       if (!(error instanceof HostError) || this.#resources.isLost) throw error;
-      world.report({ type: 'refused', request: cause.request, why: error.message });
+      const { cause: name, request } = cause;
+      world.report({ type: 'refused', cause: name, request, why: error.message });
       this.#answer = -ERRNO.PERM;
       return this.#instance.prepareResume(this.#calls.complete);
     }

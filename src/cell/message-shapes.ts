@@ -28,7 +28,15 @@ import type { PoolGrant } from '../pool/pool-grant.ts';
 import { PROVIDERS_MAX } from '../resource/registry.ts';
 import { SECRET_BYTES_MAX, SECRET_NAME_MAX } from '../resource/secrets.ts';
 import { WASI_LAYERS } from '../wasi/layers.ts';
-import type { CellMessage, Ending, HostMessage, Preopen, Trigger } from './protocol.ts';
+import {
+  CAPTURE_CAUSES,
+  type CellMessage,
+  type Ending,
+  type HostMessage,
+  ON_LIMIT,
+  type Preopen,
+  type Trigger,
+} from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
 /** As `defineProvider` allows. */
@@ -83,7 +91,12 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     pools: arrayOf(poolGrant),
     kv: arrayOf(mapOf({ name: text(), hostPath: text(), readOnly: boolean })),
     providers: arrayOf(mapOf({ module: text(), export: text(), options, digest })),
-    limits: mapOf({ fuel: nullable(u64), memoryPages: count, tableEntries: count }),
+    limits: mapOf({
+      fuel: nullable(u64),
+      memoryPages: count,
+      tableEntries: count,
+      onLimit: oneOf(...ON_LIMIT),
+    }),
     invoke: nullable(text()),
     trapUnknownImports: boolean,
     wasi: oneOf(...WASI_LAYERS),
@@ -124,7 +137,7 @@ const cellMessage: Shape<CellMessage> = variantOf('type', {
   image: mapOf({
     type: oneOf('image'),
     image: count,
-    cause: oneOf('request', 'guest', 'trigger'),
+    cause: oneOf(...CAPTURE_CAUSES),
     request: count,
     head: bytes(),
     waits: boolean,
@@ -132,7 +145,12 @@ const cellMessage: Shape<CellMessage> = variantOf('type', {
     logBytes: count,
     timing: mapOf({ reachNs: count, captureNs: count }),
   }),
-  refused: mapOf({ type: oneOf('refused'), request: count, why: shortText }),
+  refused: mapOf({
+    type: oneOf('refused'),
+    cause: oneOf(...CAPTURE_CAUSES),
+    request: count,
+    why: shortText,
+  }),
   ended: mapOf({
     type: oneOf('ended'),
     ending,

@@ -126,7 +126,17 @@ export interface Limits {
   /** Of all memories together. */
   readonly memoryPages: number;
   readonly tableEntries: number;
+  /** What happens when fuel or time is used up. */
+  readonly onLimit: OnLimit;
 }
+
+/** `checkpoint`: the guest is captured where it stands, and ends then. */
+export const ON_LIMIT = ['end', 'checkpoint'] as const;
+export type OnLimit = (typeof ON_LIMIT)[number];
+
+/** `limit`: the guest's fuel is used up. */
+export const CAPTURE_CAUSES = ['request', 'guest', 'trigger', 'limit'] as const;
+export type CaptureCauseName = (typeof CAPTURE_CAUSES)[number];
 
 /**
  * A safepoint named exactly: the first poll at which at least `fuel` units are used, or the entry of
@@ -175,7 +185,7 @@ export interface ImageMessage {
   readonly type: 'image';
   /** Numbered by the cell from 1. */
   readonly image: number;
-  readonly cause: 'request' | 'guest' | 'trigger';
+  readonly cause: CaptureCauseName;
   /** Of the `checkpoint` messages answered by this image, the highest; 0 for none. */
   readonly request: number;
   readonly head: Uint8Array;
@@ -191,6 +201,7 @@ export interface ImageMessage {
 /** Cell → host: request can't be met. */
 export interface RefusedMessage {
   readonly type: 'refused';
+  readonly cause: CaptureCauseName;
   readonly request: number;
   readonly why: string;
 }

@@ -1,16 +1,16 @@
 /**
  * Decides at each safepoint whether the guest is captured there, and for whom.
  *
- * Safepoints are polls and host calls. Three can ask: the host (a request number in the shared words),
- * a trigger that was set beforehand, and the guest itself. A request names no safepoint, so it may be put
+ * Safepoints are polls and host calls. Four can ask: the host (a request number in the shared words),
+ * a trigger that was set beforehand, the guest itself, and the end of its fuel. A request names no safepoint, so it may be put
  * off for a moment (`LookAhead`), unless the guest is to end there.
  */
 import type { FuelMeter } from './fuel-meter.ts';
-import type { Trigger } from './protocol.ts';
+import type { CaptureCauseName, Trigger } from './protocol.ts';
 import { type SharedControl, WORD } from './shared-control.ts';
 
 export interface CaptureCause {
-  readonly cause: 'request' | 'trigger' | 'guest';
+  readonly cause: CaptureCauseName;
   /** Number of the host's request that this answers; 0 for none. */
   readonly request: number;
   /** The guest ends once the image is sealed. */
@@ -71,6 +71,10 @@ export class SafepointGate {
 
   /** At a poll: whether to capture. */
   atPoll(): boolean {
+    if (this.#meter.isSpent) {
+      this.#set('limit', true);
+      return true;
+    }
     const stop = this.#meter.takeStop();
     if (stop !== null) {
       this.#set('trigger', this.#fuelStops.get(stop) ?? false);

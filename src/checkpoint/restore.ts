@@ -50,6 +50,7 @@ export type RestoreChanges = Partial<
     | 'tableEntries'
     | 'carryBytesMax'
     | 'confine'
+    | 'onLimit'
     | 'timeoutMs'
     | 'checkpointEveryMs'
     | 'keepLog'

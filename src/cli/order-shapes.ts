@@ -19,6 +19,7 @@ import {
   variantOf,
 } from '../cbor/shape.ts';
 import type { Preopen } from '../cell/protocol.ts';
+import { ON_LIMIT } from '../cell/protocol.ts';
 import type { RestoreChanges, RestoreSelector } from '../checkpoint/restore.ts';
 import { CONFINE_MODES } from '../confine/confinement.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
@@ -118,6 +119,7 @@ const limitFields = {
   memoryPages: integer(0, MEMORY_PAGES_MAX),
   tableEntries: integer(0, TABLE_ENTRIES_MAX),
   carryBytesMax: integer(0, CARRY_BYTES_MAX),
+  onLimit: oneOf(...ON_LIMIT),
   timeoutMs: duration,
   checkpointEveryMs: duration,
   keepLog: boolean,

@@ -34,6 +34,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     table: asBefore,
     carry: asBefore,
     confine: asBefore,
+    onLimit: asBefore,
   });
   command
     .summary('go on from a checkpoint')
@@ -103,7 +104,8 @@ function readChanges(
   options: RestoreOptions,
   { preopens, pools, kv, providers, providerPaths, listen, secrets }: GatheredOptions,
 ): RestoreChanges {
-  const { fuel, maxMemory, maxTable, carryMax, confine, timeout, checkpointEvery } = options;
+  const { fuel, maxMemory, maxTable, carryMax, confine, onLimit, timeout, checkpointEvery } =
+    options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(pools.length === 0 ? {} : { pools }),
@@ -117,6 +119,7 @@ function readChanges(
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),
     ...(carryMax === undefined ? {} : { carryBytesMax: carryMax }),
     ...(confine === undefined ? {} : { confine }),
+    ...(onLimit === undefined ? {} : { onLimit }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),
     ...(options.log ? {} : { keepLog: false }),

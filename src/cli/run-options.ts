@@ -3,7 +3,7 @@
  */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { Preopen } from '../cell/protocol.ts';
+import { ON_LIMIT, type OnLimit, type Preopen } from '../cell/protocol.ts';
 import { CONFINE_MODES, type ConfineMode } from '../confine/confinement.ts';
 import { HostError } from '../fault/host-error.ts';
 import {
@@ -48,6 +48,7 @@ export interface SharedOptions {
   readonly maxTable?: number;
   readonly carryMax?: number;
   readonly confine?: ConfineMode;
+  readonly onLimit?: OnLimit;
   readonly rm?: boolean;
   readonly restart?: boolean;
   readonly json?: boolean;
@@ -76,6 +77,7 @@ export function addSharedOptions(
     readonly table: string;
     readonly carry: string;
     readonly confine: string;
+    readonly onLimit: string;
   },
 ): GatheredOptions {
   const preopens: Preopen[] = [];
@@ -160,6 +162,12 @@ export function addSharedOptions(
       '--max-table <entries>',
       `table entries that the guest may have (default: ${defaults.table})`,
       named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
+    )
+    .addOption(
+      new Option(
+        '--on-limit <what>',
+        `when fuel or time is used up: end, or checkpoint to capture the guest where it stands and end then, so that a restore with more can go on (default: ${defaults.onLimit})`,
+      ).choices(ON_LIMIT),
     )
     .addOption(
       new Option(

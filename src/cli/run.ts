@@ -32,6 +32,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     table: '1000000',
     carry: '64MiB',
     confine: 'auto',
+    onLimit: 'end',
   });
   const env: string[] = [];
   command
@@ -92,6 +93,7 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         tableEntries: options.maxTable ?? TABLE_ENTRIES_DEFAULT,
         carryBytesMax: options.carryMax ?? CARRY_BYTES_DEFAULT,
         confine: options.confine ?? 'auto',
+        onLimit: options.onLimit ?? 'end',
         timeoutMs: options.timeout ?? null,
         checkpointEveryMs: options.checkpointEvery ?? null,
         invoke: options.invoke ?? null,

@@ -354,6 +354,7 @@ function cellWork(
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,
         tableEntries: request.tableEntries,
+        onLimit: request.onLimit ?? 'end',
       },
       invoke: request.invoke,
       trapUnknownImports: request.trapUnknownImports,

@@ -2,7 +2,7 @@
  * What a user asked for when a job was made. It is kept with the job, and asked again at a restore:
  * an image grants nothing.
  */
-import type { Preopen } from '../cell/protocol.ts';
+import type { OnLimit, Preopen } from '../cell/protocol.ts';
 import type { ConfineMode } from '../confine/confinement.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { UserIds } from '../native/user-rights.ts';
@@ -40,6 +40,8 @@ export interface RunRequest {
   readonly fuel: string | null;
   readonly memoryPages: number;
   readonly tableEntries: number;
+  /** Absent in requests of jobs that are older than the option: `end`. */
+  readonly onLimit?: OnLimit;
   readonly timeoutMs: number | null;
   readonly checkpointEveryMs: number | null;
   readonly invoke: string | null;

@@ -29,7 +29,10 @@ import type { Instrumented } from './instrument-cache.ts';
 import type { RunOutcome } from './job-records.ts';
 import { failedEnding, type RunEnding } from './run-ending.ts';
 
-export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger';
+export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger' | 'limit';
+
+/** How long a guest whose time is up may take to its next safepoint, and its image to be sealed. */
+const LIMIT_GRACE_MS = 10_000;
 
 export interface PausedImage {
   readonly head: Uint8Array;
@@ -89,7 +92,7 @@ export interface GuestRun {
 
 interface Waiting {
   readonly request: number;
-  readonly timer: boolean;
+  readonly cause: 'request' | 'timer' | 'limit';
   readonly resolve: (done: CheckpointDone) => void;
   readonly reject: (error: HostError) => void;
 }
@@ -104,6 +107,8 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   let started = false;
   let told: RunOutcome | null = null;
   let killedAs: RunEnding | null = null;
+  let capturedAs: RunEnding | null = null;
+  const keepsAtLimit = options.start.limits.onLimit === 'checkpoint';
 
   function receive(message: GuestMessage, attachments: readonly Uint8Array[]): void {
     switch (message.type) {
@@ -124,19 +129,22 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
         sealing = sealing.then(() => sealImage(message, attachments[0] ?? new Uint8Array(0)));
         return;
       case 'refused': {
+        const atLimit = message.cause === 'limit';
         const why = visibleText(message.why);
-        settle(message.request, ({ reject }) =>
-          reject(
-            new HostError('ERR_NOT_CAPTURABLE', `The guest can't be captured now: ${why}.`, {
-              hint: 'the guest goes on; ask again later',
-            }),
-          ),
+        const error = new HostError(
+          'ERR_NOT_CAPTURABLE',
+          `The guest can't be captured now: ${why}.`,
+          {
+            ...(atLimit ? {} : { hint: 'the guest goes on; ask again later' }),
+          },
         );
+        settle(message.request, ({ reject }) => reject(error));
+        if (atLimit) options.onTrouble(error);
         return;
       }
       case 'ended':
         told = {
-          ending: safeEnding(message.ending),
+          ending: message.ending.kind === 'checkpointed' ? captured() : safeEnding(message.ending),
           fuel: String(message.fuel),
           calls: String(message.calls),
           memoryDigest: message.memoryDigest,
@@ -154,6 +162,9 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   function admit(message: ImageMessage): void {
     const asked = waiting.some(({ request }) => request <= message.request);
     if (message.cause === 'request' && !asked) throw protocolFault('nobody asked for this image');
+    if (message.cause === 'limit' && (guestWaits || !message.waits || !keepsAtLimit)) {
+      throw protocolFault('no limit was to be answered by an image');
+    }
     if (message.cause === 'trigger' && triggersLeft-- <= 0) throw protocolFault('no such trigger');
     if (message.cause === 'guest' && (guestWaits || !message.waits)) {
       throw protocolFault('the guest did not wait for its checkpoint');
@@ -164,8 +175,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   async function sealImage(message: ImageMessage, pages: Uint8Array): Promise<void> {
     const { head, logBytes, image, timing } = message;
     const answered = waiting.filter(({ request }) => request <= message.request);
-    const timerOnly = answered.length > 0 && answered.every(({ timer }) => timer);
-    const cause = message.cause === 'request' && timerOnly ? 'timer' : message.cause;
+    const cause = message.cause === 'request' ? commonCause(answered) : message.cause;
     try {
       const sealed = await options.seal({ head, pages, logBytes, cause });
       const done = { ...sealed, reachNs: timing.reachNs, pauseNs: timing.captureNs };
@@ -189,10 +199,10 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     for (const one of answered) answer(one);
   }
 
-  function request(stop: boolean, timer: boolean): Promise<CheckpointDone> {
+  function request(stop: boolean, cause: Waiting['cause']): Promise<CheckpointDone> {
     return new Promise((resolve, reject) => {
       requests += 1;
-      waiting.push({ request: requests, timer, resolve, reject });
+      waiting.push({ request: requests, cause, resolve, reject });
       cell.send({ type: 'checkpoint', request: requests, stop });
     });
   }
@@ -200,10 +210,33 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   function tick(): void {
     // One at a time: a slow disk makes checkpoints rarer, not the queue longer.
     if (!started || told !== null || sealsPending > 0 || waiting.length > 0) return;
-    request(false, true).catch((error: unknown) => {
+    request(false, 'timer').catch((error: unknown) => {
       if (!(error instanceof HostError)) throw error;
       if (error.code !== 'ERR_JOB_NOT_RUNNING') options.onTrouble(error);
     });
+  }
+
+  /** Time is up: the guest ends, at once or where it can be captured. */
+  function endInTime(): void {
+    const deadline: RunEnding = { kind: 'deadline' };
+    if (!keepsAtLimit || !started || told !== null) {
+      kill(deadline);
+      return;
+    }
+    capturedAs = deadline;
+    const grace = setTimeout(() => kill(deadline), LIMIT_GRACE_MS);
+    request(true, 'limit')
+      .catch((error: unknown) => {
+        if (!(error instanceof HostError)) throw error;
+        if (error.code !== 'ERR_JOB_NOT_RUNNING') options.onTrouble(error);
+        kill(deadline);
+      })
+      .finally(() => clearTimeout(grace));
+  }
+
+  /** How a guest ended that was told to stop after a checkpoint. */
+  function captured(): RunEnding {
+    return capturedAs ?? { kind: 'checkpointed' };
   }
 
   function kill(as: RunEnding): void {
@@ -226,8 +259,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   });
   cell.send(options.start, options.attachments);
   const { timeoutMs, checkpointEveryMs } = options;
-  const deadline =
-    timeoutMs === null ? undefined : setTimeout(() => kill({ kind: 'deadline' }), timeoutMs);
+  const deadline = timeoutMs === null ? undefined : setTimeout(endInTime, timeoutMs);
   const timer = checkpointEveryMs === null ? undefined : setInterval(tick, checkpointEveryMs);
 
   async function finish(): Promise<RunOutcome> {
@@ -246,12 +278,19 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     held: cell.held,
     ended: finish(),
     checkpoint: (stop) => {
-      if (started && told === null) return request(stop, false);
+      if (started && told === null) return request(stop, 'request');
       const why = started ? 'The job is ending.' : 'The guest has not started yet.';
       return Promise.reject(new HostError('ERR_JOB_NOT_RUNNING', why, { hint: 'ask again later' }));
     },
     kill: (signal) => kill({ kind: 'signal', signal, by: 'host' }),
   };
+}
+
+/** Of those that one image answers: who asked by name comes first. */
+function commonCause(answered: readonly Waiting[]): CheckpointCause {
+  const causes = answered.map(({ cause }) => cause);
+  if (causes.length === 0 || causes.includes('request')) return 'request';
+  return causes.includes('limit') ? 'limit' : 'timer';
 }
 
 function untold(ending: RunEnding): RunOutcome {

@@ -55,7 +55,7 @@ export interface Requester {
   readonly entry: Entry;
 }
 
-export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger';
+export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger' | 'limit';
 
 export interface CheckpointInfo {
   /** 128 random bits, 32 hex digits. */

@@ -78,7 +78,7 @@ const recordShape = mapOf({
   name: text(),
   sequence: integer(1),
   stamp: text(),
-  cause: oneOf('request', 'timer', 'guest', 'trigger'),
+  cause: oneOf('request', 'timer', 'guest', 'trigger', 'limit'),
   software,
   entry: oneOf('cli', 'edge', 'replay'),
   run: count,

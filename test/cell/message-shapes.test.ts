@@ -30,7 +30,7 @@ const fromHost: readonly HostMessage[] = [
         readOnly: false,
       },
     ],
-    limits: { fuel: 10n, memoryPages: 17, tableEntries: 100 },
+    limits: { fuel: 10n, memoryPages: 17, tableEntries: 100, onLimit: 'end' },
     invoke: null,
     trapUnknownImports: false,
     wasi: 'stasis',
@@ -65,7 +65,7 @@ const fromCell: readonly CellMessage[] = [
     logBytes: 99,
     timing: { reachNs: 1, captureNs: 2 },
   },
-  { type: 'refused', request: 4, why: 'inside a host call that called back' },
+  { type: 'refused', cause: 'request', request: 4, why: 'inside a host call that called back' },
   { type: 'ended', ending: { kind: 'exit', code: 7 }, fuel: 1n, calls: 2n, memoryDigest: null },
   {
     type: 'ended',
@@ -114,8 +114,11 @@ describe('message shapes', () => {
     ['a number', 5],
     ['an unknown type', { type: 'sesame' }],
     ['a host message from a cell', { type: 'checkpoint', request: 1, stop: false }],
-    ['a negative count', { type: 'refused', request: -1, why: '' }],
-    ['an endless sentence', { type: 'refused', request: 1, why: 'x'.repeat(65_537) }],
+    ['a negative count', { type: 'refused', cause: 'request', request: -1, why: '' }],
+    [
+      'an endless sentence',
+      { type: 'refused', cause: 'request', request: 1, why: 'x'.repeat(65_537) },
+    ],
   ])('%s is refused', (_, value) => {
     expect(() => readCellMessage(value)).toThrow(expect.objectContaining({ code: 'ERR_PROTOCOL' }));
   });

@@ -114,7 +114,12 @@ const cellStream: FuzzTarget = {
       ),
     ),
     stream(
-      frameMessage({ type: 'refused', request: 4, why: 'inside a host call that called back' }),
+      frameMessage({
+        type: 'refused',
+        cause: 'request',
+        request: 4,
+        why: 'inside a host call that called back',
+      }),
       frameMessage({
         type: 'ended',
         ending: { kind: 'exit', code: 7 },
@@ -152,7 +157,7 @@ const messages: FuzzTarget = {
     encodeCbor({ type: 'checkpoint', request: 3, stop: true }),
     encodeCbor({ type: 'sealed', image: 1, failure: null }),
     encodeCbor({ type: 'started', providers: [{ kind: 'clock', version: 1 }] }),
-    encodeCbor({ type: 'refused', request: 4, why: 'w' }),
+    encodeCbor({ type: 'refused', cause: 'request', request: 4, why: 'w' }),
   ],
   mutate: mutateCbor,
   read: (input) => {

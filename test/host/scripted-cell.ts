@@ -122,7 +122,8 @@ control.on('data', (chunk: Uint8Array) => {
       if (script !== 'never start') send({ type: 'started', providers: [] });
       begin();
     } else if (told.type === 'checkpoint') {
-      if (script === 'refuse') send({ type: 'refused', request: told.request, why: 'busy\u0007' });
+      if (script === 'refuse')
+        send({ type: 'refused', cause: 'request', request: told.request, why: 'busy\u0007' });
       if (script === 'end instead') end(1);
       if (script === 'serve')
         sendImage({ request: told.request, stop: told.stop, waits: told.stop });
