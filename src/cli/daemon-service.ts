@@ -67,7 +67,11 @@ export async function serveDaemon(context: CommandContext, options: DaemonOption
     onWorkFailed: (why) => say(`a job could not be restored: ${why}`),
   });
   restart(door, table, self, say);
-  say(`listening at unix:${place.kind === 'path' ? place.path : String(server.address())}`);
+  say(
+    place.kind === 'path'
+      ? `listening at unix:${place.path}`
+      : 'listening at the socket of systemd',
+  );
   const supervisor = environment['NOTIFY_SOCKET'];
   notifySupervisor(supervisor, 'READY=1');
   const signal = await firstSignal();

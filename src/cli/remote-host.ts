@@ -72,8 +72,9 @@ export function remoteHost(address: string): Host {
       return ask<Explanation>({ ask: 'explain', work });
     },
     run: async (order, hooks) => {
+      const asked = startAsk(order, false);
       const door = await openDoor(address, STDIO);
-      door.say(startAsk(order, false));
+      door.say(asked);
       const report = conclude(door, (tell) => passOn(tell, hooks)) as Promise<JobReport>;
       return {
         kill: (signal) => door.say({ ask: 'signal', signal }),

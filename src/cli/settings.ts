@@ -43,7 +43,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
   // Empty counts as unset: it would mean the working directory.
   const home = resolve(
     environment['STASIS_HOME'] ||
-      join(state?.startsWith('/') ? state : join(homedir(), '.local', 'state'), 'stasis'),
+      join(state?.startsWith('/') ? state : join(homeDirectory(uid), '.local', 'state'), 'stasis'),
   );
   return {
     home,
@@ -98,6 +98,22 @@ export function withVaultOptions(
         ? { kind: 'descriptor', fd: parseDescriptor(keyFd) }
         : settings.key;
   return { ...settings, key, witness: witnessPath(witness) ?? settings.witness };
+}
+
+/**
+ * A user whom the system has no entry for has no home; nor needs one to ask a host behind a socket. The name
+ * is the one that such users get: a directory that nobody can make.
+ */
+function homeDirectory(uid: number): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    if (uid !== 0) return '/nonexistent';
+    throw new HostError('ERR_STATE_ACCESS', 'This system does not tell where your home is.', {
+      hint: 'set STASIS_HOME',
+      cause,
+    });
+  }
 }
 
 /** The file that was named, else the one in the state directory, if there is one. */

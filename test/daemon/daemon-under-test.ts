@@ -15,7 +15,7 @@ import type { DoorAsk } from '../../src/cli/door-protocol.ts';
 import { type CliResult, ROOT } from '../cli/run-cli.ts';
 
 /** As built: each connection starts a process of its own, and from source that takes four times as long. */
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const ASK_MANY = fileURLToPath(new URL('./ask-many.ts', import.meta.url));
 
 export const IS_ROOT = process.getuid?.() === 0;
@@ -35,6 +35,8 @@ export interface ClientOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly onStart?: (child: ChildProcess) => void;
+  /** Where standard output goes, instead of into the result. */
+  readonly stdout?: number;
 }
 
 export class DaemonUnderTest {
@@ -118,6 +120,7 @@ export class DaemonUnderTest {
   #spawn(user: User, words: readonly string[], options: ClientOptions): Promise<CliResult> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, words, {
+        stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
         ...(IS_ROOT ? user : {}),
         cwd: options.cwd ?? ROOT,
         env: {
@@ -129,15 +132,15 @@ export class DaemonUnderTest {
       });
       const parts = { stdout: '', stderr: '' };
       for (const name of ['stdout', 'stderr'] as const) {
-        child[name].setEncoding('utf8');
-        child[name].on('data', (part) => {
+        child[name]?.setEncoding('utf8');
+        child[name]?.on('data', (part) => {
           parts[name] += part;
         });
       }
       child.once('error', reject);
       child.once('close', (status) => resolve({ status, ...parts }));
-      child.stdin.on('error', () => {});
-      child.stdin.end(options.input ?? '');
+      child.stdin!.on('error', () => {});
+      child.stdin!.end(options.input ?? '');
       options.onStart?.(child);
     });
   }
