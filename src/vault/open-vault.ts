@@ -176,6 +176,12 @@ async function realPath(path: string, files: FilePort): Promise<string> {
     if (errorCode(error) === 'ENOENT' && parent !== path) {
       return join(await realPath(parent, files), basename(path));
     }
+    if (errorCode(error) === 'EACCES') {
+      throw new HostError('ERR_STATE_ACCESS', 'The vault or its key is not open to this user.', {
+        facts: { path },
+        cause: error,
+      });
+    }
     throw ioFailure('find the vault or its key', error);
   }
 }
