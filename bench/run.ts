@@ -1,7 +1,7 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi|start] [KERNEL…]`.
  *
- * It prints five tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
+ * It prints six tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
  * passes or fails. `docs/performance.md` says what they mean.
  */
@@ -16,11 +16,12 @@ import { machineFacts } from './machine.ts';
 import type { PauseResult } from './pause-run.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
+import { measureStarting, type StartResult } from './starting.ts';
 import { Table } from './table.ts';
 import { measureWasi, type WasiResult } from './wasi-hosts.ts';
 
 const MB = 1e6;
-const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi'] as const;
+const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi', 'start'] as const;
 type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
@@ -45,6 +46,7 @@ try {
     pause: wants('pause') ? benchPause() : [],
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
+    start: wants('start') ? await benchStarting() : [],
     machine: machineFacts(),
   };
   if (kernels.length === 0 && !quick) keep(results);
@@ -83,6 +85,20 @@ async function benchWasi(): Promise<readonly WasiResult[]> {
     );
     const compared = [ratios.stasis, ratios.bjorn3, noise].map((ratio) => ratio.toFixed(2));
     table.row([call, ...cells, ...compared]);
+  }
+  print('');
+  return found;
+}
+
+async function benchStarting(): Promise<readonly StartResult[]> {
+  print(
+    'A guest that writes a line, from the start of the command to its exit, and other commands.\n',
+  );
+  const heads = ['wall ms', 'processor ms', 'wall / node:wasi', 'noise ±'];
+  const table = new Table(['command', ...heads], 18, print);
+  const found = await measureStarting({ folder: scratch.folder, rounds: quick ? 3 : 21 });
+  for (const { what, wallMs, cpuMs, ratio, noise } of found) {
+    table.row([what, wallMs.toFixed(0), cpuMs.toFixed(0), ratio.toFixed(2), noise.toFixed(2)]);
   }
   print('');
   return found;
