@@ -1,6 +1,6 @@
 /**
  * The process table: one SQLite database under STASIS_HOME that every host process writes its own
- * rows to. There is no daemon; who is alive is asked of the kernel, never read from a row.
+ * rows to. No process owns it; who is alive is asked of the kernel, never read from a row.
  *
  * Layout (`PRAGMA user_version` is TABLE_VERSION):
  *   jobs   id, name (unique to its owner), owner, module, created_at
