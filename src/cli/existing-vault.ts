@@ -1,6 +1,5 @@
 import type { Vault } from '../vault/vault.ts';
 import { type CommandContext, refuseElsewhere } from './command-context.ts';
-import { vaultOptions } from './job-host.ts';
 import { settingsPlaces } from './settings.ts';
 
 export interface ExistingVaultChoice {
@@ -16,6 +15,11 @@ export async function withExistingVault<T>(
   { directory, acceptRollback = false }: ExistingVaultChoice = {},
 ): Promise<T> {
   refuseElsewhere(context);
+  // Loaded by the few commands that need it.
+  const [{ openVault }, { vaultOptions }] = await Promise.all([
+    import('../vault/open-vault.ts'),
+    import('./job-host.ts'),
+  ]);
   const { witness, ...options } = vaultOptions(settingsPlaces(context.settings));
   const { openVault } = await import('../vault/open-vault.ts');
   const vault = await openVault({

@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
 import type { JobState } from '../host/job-records.ts';
-import { noSuchJob } from '../host/job-table.ts';
 import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
 import { isEmptyPolicy, type RetentionPolicy, selectKept } from '../vault/retention.ts';
 import { type CommandContext, printJson } from './command-context.ts';
@@ -101,7 +100,10 @@ async function decide(
   const host = await context.host();
   const jobs = await host.jobs();
   const missing = names.find((name) => !jobs.some(({ job }) => job.name === name));
-  if (missing !== undefined) throw noSuchJob(missing);
+  if (missing !== undefined) {
+    const { noSuchJob } = await import('../host/job-table.ts');
+    throw noSuchJob(missing);
+  }
   const named = jobs.filter(({ job }) => names.length === 0 || names.includes(job.name));
   const states = new Map(named.map(({ job, state }) => [job.id, state]));
   const known = new Set(jobs.map(({ job }) => job.id));

@@ -4,7 +4,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import prettyBytes from 'pretty-bytes';
-import { backUpState, vaultBackupPlace } from '../host/back-up-state.ts';
 import { type CommandContext, printJson, withTable } from './command-context.ts';
 import { withExistingVault } from './existing-vault.ts';
 import { settingsPlaces } from './settings.ts';
@@ -24,6 +23,7 @@ export function addVaultBackupCommand(vault: Command, context: CommandContext): 
       '\nExample:\n  $ stasis vault backup /mnt/backup\n  $ stasis vault verify --vault /mnt/backup/vault',
     )
     .action(async (text: string, { json }: { json?: boolean }) => {
+      const { backUpState, vaultBackupPlace } = await import('../host/back-up-state.ts');
       const { settings, out, err } = context;
       const directory = resolve(text);
       const done = await withExistingVault(context, (opened) =>

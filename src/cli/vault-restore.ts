@@ -3,10 +3,8 @@
  */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { restoreState, vaultBackupPlace } from '../host/back-up-state.ts';
 import { preparePlaces } from '../host/places.ts';
 import { type CommandContext, printJson, refuseElsewhere } from './command-context.ts';
-import { vaultOptions } from './job-host.ts';
 import { settingsPlaces } from './settings.ts';
 import { withProgress } from './terminal.ts';
 
@@ -28,6 +26,12 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
     .addHelpText('after', '\nExample:\n  $ stasis vault restore /mnt/backup')
     .action(async (text: string, { acceptRollback = false, json }: RestoreOptions) => {
       refuseElsewhere(context);
+      const [{ restoreVault }, { restoreState, vaultBackupPlace }, { vaultOptions }] =
+        await Promise.all([
+          import('../vault/restore-vault.ts'),
+          import('../host/back-up-state.ts'),
+          import('./job-host.ts'),
+        ]);
       const { settings, out, err } = context;
       const backup = resolve(text);
       const places = settingsPlaces(settings);

@@ -306,6 +306,20 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   }
 }
 
+/** Whether some process has written packs of the store in `directory`, or holds them, and still lives. */
+export async function isWrittenTo(directory: string, files: FilePort): Promise<boolean> {
+  const writers = join(directory, 'writers');
+  try {
+    if ((await files.look(writers)) === null) return false;
+    const names = await files.list(writers);
+    return names.some(
+      (name) => (LEASE_NAME.test(name) || HOLD_NAME.test(name)) && !isFree(join(writers, name)),
+    );
+  } catch (error) {
+    throw ioFailure("list the vault's files", error);
+  }
+}
+
 /** Whether nobody holds the lease. One that can't be judged counts as held. */
 function isFree(path: string): boolean {
   try {

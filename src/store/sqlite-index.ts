@@ -193,13 +193,23 @@ async function copyTo(database: DatabaseSync, path: string, busyMsMax: number): 
   }
 }
 
-/** The packs that the index at `path` names, which nobody else has open. Throws ERR_VAULT_DAMAGED, ERR_IO. */
-export async function readPackNames(path: string): Promise<readonly string[]> {
+/**
+ * What an index at `path` says that this process has not open: the vault's id, and the packs that it names.
+ * Throws ERR_VAULT_DAMAGED, ERR_IO.
+ */
+export async function readCopiedIndex(
+  path: string,
+): Promise<{ readonly vault: Uint8Array | null; readonly packs: readonly string[] }> {
   let database: DatabaseSync | null = null;
   try {
     database = new DatabaseSync(path, { readOnly: true });
-    const packs = await prepareIndexRows(database).packs();
-    return packs.map(({ name }) => name);
+    // Of any format: these columns have been there from the first.
+    const vault = database.prepare('SELECT id FROM vault').get()?.['id'];
+    const names = database.prepare('SELECT name FROM packs').all();
+    return {
+      vault: vault instanceof Uint8Array ? vault : null,
+      packs: names.map(({ name }) => String(name)),
+    };
   } catch (error) {
     throw sqliteFailure('read the copy of the index', error);
   } finally {

@@ -19,7 +19,8 @@ import { makeDurableDirectory } from '../store/durable-directory.ts';
 import { copyWhole } from '../store/durable-file.ts';
 import { findEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
-import { readPackNames } from '../store/sqlite-index.ts';
+import { isWrittenTo } from '../store/pack-files.ts';
+import { readCopiedIndex } from '../store/sqlite-index.ts';
 import type { Store } from '../store/store.ts';
 
 export interface BackedUp {
@@ -49,6 +50,7 @@ export async function backUpVault(
     });
   }
   await refuseForeign(target, files);
+  await refuseOtherVault(store, target, files);
   const hold = await store.packs.hold();
   try {
     return await copyVault(store, { from, to: target, files });
@@ -70,7 +72,7 @@ async function copyVault(store: Store, { from, to, files }: CopyPlaces): Promise
     throw ioFailure('make the backup', error);
   }
   await store.index.copyTo(partial);
-  const named = await readPackNames(partial);
+  const { packs: named } = await readCopiedIndex(partial);
   const done = { packs: named.length, copiedPacks: 0, copiedBytes: 0, removedPacks: 0 };
   try {
     const there = new Set(await files.list(packs));
@@ -109,6 +111,26 @@ async function syncFile(path: string, files: FilePort): Promise<void> {
     await file.datasync();
   } finally {
     await file.close();
+  }
+}
+
+/** The backup of another vault, or a vault that somebody uses, is not written over. */
+async function refuseOtherVault(store: Store, to: string, files: FilePort): Promise<void> {
+  const index = join(to, 'index.sqlite');
+  if (!(await findEmbeddedStore(to, files)).index) return;
+  const { vault } = await readCopiedIndex(index);
+  const own = await store.index.read((view) => view.vault());
+  if (vault === null || own === null || Buffer.compare(vault, own.id) !== 0) {
+    throw new HostError('ERR_USAGE', 'The place for the backup holds another vault.', {
+      facts: { directory: to },
+      hint: 'name an empty directory, or one with a backup of this vault',
+    });
+  }
+  if (await isWrittenTo(to, files)) {
+    throw new HostError('ERR_VAULT_BUSY', 'The place for the backup is a vault in use.', {
+      facts: { directory: to },
+      hint: 'name another directory',
+    });
   }
 }
 

@@ -11,6 +11,7 @@
  * that is released while it is being moved is passed over, and its copy is unused from the start. A process
  * that reads from an old pack meanwhile finds it in the trash.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ChunkRow, PackUse } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import { openPacked } from './chunk.ts';
@@ -31,6 +32,8 @@ export interface CollectRequest {
   /** How many unused bytes may stay, of so many bytes of packs. */
   readonly unusedBytesMax: (packBytes: number) => number;
 }
+
+const FAIR_PAUSE_MS = 10;
 
 /** A twentieth of what there is may stay unused, as with restic. */
 export const COLLECT_DEFAULTS: CollectRequest = {
@@ -70,6 +73,8 @@ export async function collectGarbage(
       await repack(context, owner, own);
     }
   }
+  // Whoever collects without a pause would otherwise leave others no moment for a transaction of theirs.
+  if (!dryRun) await pause(FAIR_PAUSE_MS);
   const keep = emptyTrash ? 0 : TRASH_GENERATIONS;
   const swept = await (dryRun ? store.packs.planSweep(keep) : store.packs.sweep(keep));
   return {

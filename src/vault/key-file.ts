@@ -48,6 +48,8 @@ export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | 
     text = await readText(path, files);
   } catch (error) {
     if (error instanceof HostError) throw error;
+    // Gone since the look: a rotation has given it its name.
+    if (errorCode(error) === 'ENOENT') return null;
     throw ioFailure('read the key file', error);
   }
   const key = parseKey(text);

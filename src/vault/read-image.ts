@@ -3,6 +3,7 @@
  * authenticated before anything else is done with it.
  */
 import type { KeyObject } from 'node:crypto';
+import { HostError } from '../fault/host-error.ts';
 import type { ChunkRow, PackStore } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import { CHUNK_BYTES, openChunk } from './chunk.ts';
@@ -61,7 +62,10 @@ export async function readImage(
   return { head: new Uint8Array(head.buffer), pages: new Uint8Array(pages.buffer) };
 }
 
-/** Hands over each chunk's plaintext with its index, in an order of the store's convenience. */
+/**
+ * Hands over each chunk's plaintext with its index, in an order of the store's convenience, some perhaps more
+ * than once. Throws ERR_VAULT_DAMAGED, ERR_IO.
+ */
 export async function readChunks(
   context: VaultContext,
   owner: OwnerReference,
@@ -69,7 +73,26 @@ export async function readChunks(
   plainBytesMax: number,
   accept: (index: number, plain: Uint8Array) => void,
 ): Promise<void> {
-  const { rows, keys } = await locate(context, owner, identities, plainBytesMax);
+  for (let places = await locate(context, owner, identities, plainBytesMax); ; ) {
+    try {
+      await readPlaces(context, owner, places, accept);
+      return;
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_DAMAGED') throw error;
+      // A collection may have given the chunks other places, and emptied its trash.
+      const before = places.rows;
+      places = await locate(context, owner, identities, plainBytesMax);
+      if (places.rows.every((row, index) => comparePlaces(row, before[index]!) === 0)) throw error;
+    }
+  }
+}
+
+async function readPlaces(
+  context: VaultContext,
+  owner: OwnerReference,
+  { rows, keys }: Places,
+  accept: (index: number, plain: Uint8Array) => void,
+): Promise<void> {
   const order = rows.map((_, index) => index);
   order.sort((a, b) => comparePlaces(rows[a]!, rows[b]!));
   let opened = 0;
@@ -91,12 +114,18 @@ export async function readChunks(
   }
 }
 
+interface Places {
+  readonly rows: readonly ChunkRow[];
+  /** The packs' keys, by name. */
+  readonly keys: ReadonlyMap<string, KeyObject>;
+}
+
 async function locate(
   { read }: VaultContext,
   owner: OwnerReference,
   identities: readonly Uint8Array[],
   plainBytesMax: number,
-): Promise<{ readonly rows: ChunkRow[]; readonly keys: ReadonlyMap<string, KeyObject> }> {
+): Promise<Places> {
   return read(async (view) => {
     const rows: ChunkRow[] = [];
     const keys = new Map<string, KeyObject>();

@@ -12,6 +12,7 @@
  * taken in by another round. A seal that began before 3 and would end after it begins anew
  * (`seal-checkpoint.ts`).
  */
+import { HostError } from '../fault/host-error.ts';
 import type { ChunkRow, ChunkUse, IndexTransaction, IndexView } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import { CHUNK_BYTES, chunkIdentity, compressChunk } from './chunk.ts';
@@ -81,7 +82,7 @@ async function reencryptOwner(context: VaultContext, name: string): Promise<bool
   const round: Round = { owner, fresh: made.keys, filler, done: new Map() };
   try {
     for (;;) {
-      await sealAnew(context, round);
+      if (!(await sealRound(context, round))) continue;
       const packs = await filler.finish();
       const outcome = await context.write(async (transaction, now) =>
         commit(context, transaction, now, round, {
@@ -101,6 +102,24 @@ async function reencryptOwner(context: VaultContext, name: string): Promise<bool
   }
   await filler.discard();
   return false;
+}
+
+/** False when something was removed under way, so that what was to be read is no more. */
+async function sealRound(context: VaultContext, round: Round): Promise<boolean> {
+  const before = await lastEntryOf(context, round);
+  try {
+    await sealAnew(context, round);
+    return true;
+  } catch (error) {
+    if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_DAMAGED') throw error;
+    if ((await lastEntryOf(context, round)) === before) throw error;
+    return false;
+  }
+}
+
+/** Number of the owner's last entry in the ledger: another one when anything was sealed or removed. */
+async function lastEntryOf({ read }: VaultContext, { fresh }: Round): Promise<number> {
+  return read(async (view) => (await view.lastLedgerOf(fresh.owner))?.number ?? 0);
 }
 
 /** Seals all chunks anew that were not yet, lists of chunks last. */

@@ -5,6 +5,7 @@
  * any time (`rotate-key.ts`): whether the keys at hand are still the right ones is seen by the vault's
  * first row, and if not they are derived again from wherever the master key comes from.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { HostError } from '../fault/host-error.ts';
 import type { IndexTransaction, IndexView, Store, VaultRow } from '../store/store.ts';
 import { vaultDamaged } from './damage.ts';
@@ -30,6 +31,32 @@ export interface ContextOptions extends Pick<VaultContext, 'store' | 'now' | 'ra
   readonly witness: WitnessOptions | null;
 }
 
+/** What a transaction sees of the vault may be older than the key that is there by now. */
+class NoKeyFits extends Error {
+  readonly refusal: HostError;
+
+  constructor(refusal: HostError) {
+    super();
+    this.refusal = refusal;
+  }
+}
+
+const KEY_TRIES = 5;
+const KEY_PAUSE_MS = 10;
+
+/** Begins the transaction anew when the key was changed while it began. Throws ERR_VAULT_KEY in the end. */
+async function abreast<T>(transaction: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await transaction();
+    } catch (error) {
+      if (!(error instanceof NoKeyFits)) throw error;
+      if (tries === KEY_TRIES) throw error.refusal;
+    }
+    await pause(tries * KEY_PAUSE_MS);
+  }
+}
+
 /** Unlocks nothing by itself: the first transaction does. */
 export function createContext(options: ContextOptions): VaultContext {
   const { store, unlock, witness } = options;
@@ -39,13 +66,18 @@ export function createContext(options: ContextOptions): VaultContext {
     const row = await view.vault();
     if (row === null) throw vaultDamaged("The vault's first record");
     if (known === null || Buffer.compare(known.check, row.check) !== 0) {
-      known = { check: row.check, keys: await unlock(row) };
+      known = { check: row.check, keys: await unlockOrWait(row) };
     }
     return known.keys;
   }
 
-  async function read<T>(work: (view: IndexView, keys: VaultKeys) => Promise<T>): Promise<T> {
-    return store.index.read(async (view) => work(view, await keysNow(view)));
+  async function unlockOrWait(row: VaultRow): Promise<VaultKeys> {
+    try {
+      return await unlock(row);
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_KEY') throw error;
+      throw new NoKeyFits(error);
+    }
   }
 
   /** In a transaction of its own, so that of two processes none writes an older head over a newer one. */
@@ -76,19 +108,11 @@ export function createContext(options: ContextOptions): VaultContext {
     adopt: (check, keys) => {
       known = { check, keys };
     },
-    read: async (work) => {
-      if (known !== null) return read(work);
-      try {
-        return await read(work);
-      } catch (error) {
-        // The key may have been changed between the look at the row and the look at the key.
-        if (!(error instanceof HostError) || error.code !== 'ERR_VAULT_KEY') throw error;
-        return read(work);
-      }
-    },
+    read: (work) =>
+      abreast(() => store.index.read(async (view) => work(view, await keysNow(view)))),
     write: async (work) => {
-      const result = await store.index.write(async (transaction) =>
-        work(transaction, await keysNow(transaction)),
+      const result = await abreast(() =>
+        store.index.write(async (transaction) => work(transaction, await keysNow(transaction))),
       );
       await tellWitness();
       return result;

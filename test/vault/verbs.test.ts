@@ -229,6 +229,26 @@ describe('a backup', () => {
     await again.close();
   });
 
+  test('is refused over another vault, and over one that is in use', async () => {
+    const [places, strange] = [makePlaces(), makePlaces()];
+    const { vault } = await makeVault(places);
+    const other = await makeVault(strange);
+    const before = readdirSync(join(strange.directory, 'packs'));
+    await expect(vault.backUp(strange.directory)).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining('another vault'),
+    });
+    expect(readdirSync(join(strange.directory, 'packs'))).toEqual(before);
+    const backup = join(places.root, 'backup');
+    await vault.backUp(backup);
+    const used = await open({ ...places, directory: backup });
+    await used.seal(sealRequest(makeImage(9, 2)));
+    await expect(vault.backUp(backup)).rejects.toMatchObject({ code: 'ERR_VAULT_BUSY' });
+    await used.close();
+    await vault.backUp(backup);
+    await Promise.all([vault.close(), other.vault.close()]);
+  });
+
   test('is refused within the vault, and where something else lies', async () => {
     const places = makePlaces();
     const { vault } = await makeVault(places);
