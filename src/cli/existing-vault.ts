@@ -21,7 +21,6 @@ export async function withExistingVault<T>(
     import('./job-host.ts'),
   ]);
   const { witness, ...options } = vaultOptions(settingsPlaces(context.settings));
-  const { openVault } = await import('../vault/open-vault.ts');
   const vault = await openVault({
     ...options,
     // A backup may well be older than what the witness saw.

@@ -37,7 +37,6 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
       const places = settingsPlaces(settings);
       preparePlaces(places);
       const options = { ...vaultOptions(places), acceptRollback };
-      const { restoreVault } = await import('../vault/restore-vault.ts');
       const done = await withProgress(
         'putting the vault back',
         err,
