@@ -51,7 +51,10 @@ export type Entry = 'cli' | 'edge' | 'replay';
 
 /** Who asks. The owner comes from the kernel (`uid:1000`), never from the request. */
 export interface Requester {
+  /** Whose checkpoints are asked for. */
   readonly owner: string;
+  /** Who asks, when it is not the owner: somebody whom the owner has granted it (`operators.ts`). */
+  readonly operator?: string;
   readonly entry: Entry;
 }
 

@@ -38,6 +38,18 @@ export type LedgerEvent =
       readonly job?: Uint8Array;
       readonly freedPacks: readonly string[];
     }
+  | ({ readonly event: 'claimed' | 'used' | 'freed' | 'cloned' } & UseFacts)
+  | {
+      readonly event: 'operator granted' | 'operator revoked' | 'operator listed';
+      readonly owner: string;
+      readonly operator: string;
+    }
+  | {
+      readonly event: 'operator opened';
+      readonly owner: string;
+      readonly operator: string;
+      readonly checkpoint: string;
+    }
   /** The first entry under the new master's key. */
   | { readonly event: 'key rotated' }
   | { readonly event: 'reencryption begun'; readonly epoch: number }
@@ -62,6 +74,17 @@ export type LedgerEvent =
       readonly seenHead: string;
     }
   | { readonly event: 'restored from backup'; readonly head: string };
+
+/** Which run goes on from which checkpoint: `use.ts`. */
+interface UseFacts {
+  readonly owner: string;
+  readonly checkpoint: string;
+  readonly sequence: number;
+  readonly job: string;
+  readonly run: number;
+  /** Who restored it, when that was not the owner. */
+  readonly operator?: string;
+}
 
 export type LedgerEventName = LedgerEvent['event'];
 

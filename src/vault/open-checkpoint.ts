@@ -3,6 +3,7 @@
  */
 import { HostError } from '../fault/host-error.ts';
 import type { CheckpointInfo, Requester, SoftwareNow } from './checkpoint-info.ts';
+import { noteOperator } from './operators.ts';
 import { readImage, readManifest } from './read-image.ts';
 import { checkRequest } from './requester.ts';
 import { type LookedUp, lookUp, noSuchCheckpoint } from './select-checkpoint.ts';
@@ -26,7 +27,9 @@ export async function openCheckpoint(
   id: string,
   software: SoftwareNow,
 ): Promise<OpenedCheckpoint> {
-  for (let admitted = await admit(context, requester, id, software); ; ) {
+  let admitted = await admit(context, requester, id, software);
+  await noteOperator(context, requester, { event: 'operator opened', checkpoint: id });
+  for (;;) {
     const { owner, record } = admitted;
     try {
       const manifest = await readManifest(context, owner, record.manifest);

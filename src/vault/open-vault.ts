@@ -25,6 +25,13 @@ import {
   unlockVault,
 } from './master-key.ts';
 import { checkCheckpoint, openCheckpoint } from './open-checkpoint.ts';
+import {
+  grantOperator,
+  listOperators,
+  loadRequested,
+  noteOperator,
+  revokeOperator,
+} from './operators.ts';
 import { checkOwnerList, sealOwnerList } from './owner-list.ts';
 import { reencryptOwners } from './reencrypt-owner.ts';
 import { removeCheckpoints, TRASH_GENERATIONS } from './remove-checkpoints.ts';
@@ -32,6 +39,7 @@ import { finishRotation, rotateKey } from './rotate-key.ts';
 import { sealCheckpoint } from './seal-checkpoint.ts';
 import { findCheckpoint, selectCheckpoints } from './select-checkpoint.ts';
 import { shredOwner } from './shred-owner.ts';
+import { claimCheckpoint, listUses, readCheckpointUse, settleCheckpoint } from './use.ts';
 import type { Vault } from './vault.ts';
 import { createContext, type VaultContext } from './vault-context.ts';
 import { deriveVaultKeys, sealCheck } from './vault-keys.ts';
@@ -221,8 +229,9 @@ function bindVault(
   const { store, read } = context;
   return {
     seal: (request) => sealCheckpoint(context, request),
-    list: (requester, { name, job } = {}) =>
-      selectCheckpoints(
+    list: async (requester, { name, job } = {}) => {
+      await noteOperator(context, requester, { event: 'operator listed' });
+      return selectCheckpoints(
         context,
         requester,
         {
@@ -230,11 +239,23 @@ function bindVault(
           ...(job === undefined ? {} : { job }),
         },
         Number.POSITIVE_INFINITY,
-      ),
+      );
+    },
     find: (requester, selector) => findCheckpoint(context, requester, selector),
     check: (requester, id, software) => checkCheckpoint(context, requester, id, software),
     open: (requester, id, software) => openCheckpoint(context, requester, id, software),
     remove: (requester, ids) => removeCheckpoints(context, requester, ids),
+    claim: (requester, id, request) => claimCheckpoint(context, requester, id, request),
+    settle: (requester, id, run, endedWell) =>
+      settleCheckpoint(context, requester, id, run, endedWell),
+    use: (requester, id) => readCheckpointUse(context, requester, id),
+    uses: (requester) => listUses(context, requester),
+    grant: (requester, operator) => grantOperator(context, requester, operator),
+    revoke: (requester, operator) => revokeOperator(context, requester, operator),
+    mayAsk: async (requester) =>
+      requester.operator === undefined ||
+      (await read((view, keys) => loadRequested(view, keys, requester))) !== null,
+    operators: (requester) => listOperators(context, requester),
     verifyLedger: () => read((view, keys) => walkLedger(view, keys)),
     audit: (filter) => auditLedger(context, filter),
     usage: (owner) => measureUsage(context, owner),

@@ -8,6 +8,7 @@
 import { HostError } from '../fault/host-error.ts';
 import type { Requester } from './checkpoint-info.ts';
 import { appendLedger } from './ledger.ts';
+import { checkOwn } from './operators.ts';
 import { loadOwner, saveOwner } from './owner-state.ts';
 import { readManifest } from './read-image.ts';
 import { openRecord } from './record.ts';
@@ -24,6 +25,7 @@ export async function removeCheckpoints(
   ids: readonly string[],
 ): Promise<void> {
   const { store, write, now, random } = context;
+  checkOwn(requester);
   const wanted = new Set(ids);
   if (wanted.size === 0) return;
   const used = await usedChunks(context, requester, wanted);

@@ -20,6 +20,7 @@ import type { CheckpointInfo } from './checkpoint-info.ts';
 import { chunkIdentity, compressChunk, type PackedChunk, sealChunk } from './chunk.ts';
 import { appendLedger } from './ledger.ts';
 import { cutImage, encodeManifest, MANIFEST_BYTES_MAX } from './manifest.ts';
+import { checkOwn } from './operators.ts';
 import {
   addOwner,
   jobTag,
@@ -31,6 +32,7 @@ import {
 import { mayCommitYet } from './pack-filler.ts';
 import { checkByteCap, checkCheckpointCap } from './quota.ts';
 import { sealRecord } from './record.ts';
+import { useUp } from './use.ts';
 import type { SealRequest } from './vault.ts';
 import type { VaultContext } from './vault-context.ts';
 import {
@@ -72,6 +74,7 @@ export async function sealCheckpoint(
   request: SealRequest,
 ): Promise<CheckpointInfo> {
   const { owner } = request.requester;
+  checkOwn(request.requester);
   if (owner === '' || owner.length > OWNER_LENGTH_MAX || request.pages.length % PAGE_BYTES !== 0) {
     throw new HostError('ERR_USAGE', 'The image has half a page, or its owner has no name.');
   }
@@ -270,6 +273,11 @@ async function commit(
   const job = jobTag(owner.keys, info.job);
   const key = { id: info.id, sequence, job, mark: null };
   await transaction.addCheckpoint({ ...key, owner: owner.number, record });
+  const { job: jobId, run, from } = request;
+  const before =
+    from === undefined
+      ? owner.checkpoints
+      : await useUp({ now, random }, transaction, vaultKeys, owner, from, { job: jobId, run });
   const entry = await appendLedger(transaction, vaultKeys, time, {
     event: 'sealed',
     owner: owner.keys.owner,
@@ -277,7 +285,7 @@ async function commit(
     sequence,
     job,
   });
-  const checkpoints = [...owner.checkpoints, key];
+  const checkpoints = [...before, key];
   await saveOwner(transaction, owner, { sequence, stampMs }, checkpoints, entry, random);
   return { info };
 }

@@ -7,6 +7,7 @@ import type { CheckpointKey, CheckpointRow, IndexView } from '../store/store.ts'
 import { turn } from '../store/turn.ts';
 import type { CheckpointInfo, Requester } from './checkpoint-info.ts';
 import { vaultDamaged } from './damage.ts';
+import { loadRequested } from './operators.ts';
 import { jobTag, type LoadedOwner, loadOwner, loadOwnerKeys } from './owner-state.ts';
 import { type CheckpointRecord, openRecord } from './record.ts';
 import { ownerMismatch } from './requester.ts';
@@ -24,7 +25,7 @@ export async function selectCheckpoints(
   countMax: number,
 ): Promise<CheckpointInfo[]> {
   return read(async (view, keys) => {
-    const owner = await loadOwner(view, keys, requester.owner);
+    const owner = await loadRequested(view, keys, requester);
     const found: CheckpointInfo[] = [];
     const candidates = owner === null ? [] : ofJob(owner, job);
     for (const [index, { id }] of candidates.toReversed().entries()) {
@@ -83,6 +84,8 @@ export async function lookUp(
   requester: Requester,
   id: string,
 ): Promise<LookedUp | null> {
+  const isOperator = requester.operator !== undefined;
+  if (isOperator && (await loadRequested(view, keys, requester)) === null) return null;
   const claimed = await loadOwnerKeys(view, keys, requester.owner);
   if (claimed === null) return null;
   const row = await view.checkpoint(id);

@@ -22,7 +22,9 @@ import type {
 import type { Collected, CollectRequest } from './collect-garbage.ts';
 import type { VaultCaps } from './quota.ts';
 import type { Rotated, RotateRequest } from './rotate-key.ts';
+
 import type { Shredded } from './shred-owner.ts';
+import type { CheckpointUse, ClaimRequest, UsingRun } from './use.ts';
 import type { VaultUsage } from './vault-usage.ts';
 import type { Verified, VerifyRequest } from './verify-vault.ts';
 
@@ -40,6 +42,8 @@ export interface SealRequest {
   readonly head: Uint8Array;
   /** A whole number of 64 KiB pages. */
   readonly pages: Uint8Array;
+  /** The checkpoint that the run began at, unless as a clone: it is used up by this one. */
+  readonly from?: string;
   /** What the owner may keep; without limit where absent. */
   readonly caps?: VaultCaps;
 }
@@ -85,6 +89,25 @@ export interface Vault {
    * ERR_NO_SUCH_CHECKPOINT when one of them is not there.
    */
   remove(requester: Requester, ids: readonly string[]): Promise<void>;
+  /**
+   * A run is about to go on from the checkpoint: nobody else may, unless as a clone, until it came to
+   * nothing. Throws ERR_NO_SUCH_CHECKPOINT, ERR_CHECKPOINT_USED, ERR_JOB_RUNNING. See `use.ts`.
+   */
+  claim(requester: Requester, id: string, request: ClaimRequest): Promise<void>;
+  /** The run is over. No error when the claim is not that run's any more. */
+  settle(requester: Requester, id: string, run: UsingRun, endedWell: boolean): Promise<void>;
+  /** What became of a checkpoint; null: no run went on from it. */
+  use(requester: Requester, id: string): Promise<CheckpointUse | null>;
+  /** By id, those of the requester's own checkpoints that a run went on from. */
+  uses(requester: Requester): Promise<ReadonlyMap<string, CheckpointUse>>;
+  /** Lets another owner list and restore the requester's own checkpoints. See `operators.ts`. */
+  grant(requester: Requester, operator: string): Promise<void>;
+  /** Takes it back; whether there was anything to take back. */
+  revoke(requester: Requester, operator: string): Promise<boolean>;
+  /** Whether the requester asks for the own checkpoints, or as an operator of their owner. */
+  mayAsk(requester: Requester): Promise<boolean>;
+  /** Whom the requester has granted it. */
+  operators(requester: Requester): Promise<readonly string[]>;
   /** Walks the whole ledger and checks its chain. Throws ERR_VAULT_DAMAGED where it is broken. */
   verifyLedger(): Promise<{ readonly entries: number; readonly head: string }>;
   /** What happened (`audit.ts`); the whole ledger is checked. Throws ERR_VAULT_DAMAGED. */
