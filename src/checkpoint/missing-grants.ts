@@ -86,7 +86,7 @@ function missingListeners(head: ImageHead, { listen = [] }: RunRequest): Missing
     if (handle.kind !== 'listener') return [];
     const { name } = handle.state;
     if (listen.some((request) => request.name === name)) return [];
-    return [{ what: `listener ${name}`, option: '--listen HOST:PORT=NAME' }];
+    return [{ what: `listener ${name}`, option: `--listen ADDRESS=${name}` }];
   });
 }
 
@@ -97,7 +97,7 @@ function missingPools(head: ImageHead, { pools = [] }: RunRequest): Missing[] {
     const writes = pins.some(({ write }) => write);
     if (grant !== undefined && (!writes || !grant.readOnly)) return [];
     const today = grant === undefined ? '' : ' for writing, granted for reading only';
-    return [{ what: `pool ${name}${today}`, option: '--pool NAME=FILE' }];
+    return [{ what: `pool ${name}${today}`, option: `--pool ${name}=FILE` }];
   });
 }
 
@@ -105,7 +105,7 @@ function missingDatabases(head: ImageHead, { kv = [] }: RunRequest): Missing[] {
   const names = stateOf(head, 'kv', kvStateShape)?.databases.map(({ name }) => name) ?? [];
   return [...new Set(names)]
     .filter((name) => !kv.some((grant) => grant.name === name))
-    .map((name) => ({ what: `database ${name}`, option: '--kv NAME=FILE' }));
+    .map((name) => ({ what: `database ${name}`, option: `--kv ${name}=FILE` }));
 }
 
 /** Those that it was given, whether or not it has looked at them. */
@@ -114,7 +114,7 @@ function missingSecrets(head: ImageHead, request: RunRequest, given: readonly st
   const held = state === null ? [] : secretNames(state);
   return [...new Set([...(request.secrets ?? []), ...held])]
     .filter((name) => !given.includes(name))
-    .map((name) => ({ what: `secret ${name}`, option: '--env-secret NAME[=FILE]' }));
+    .map((name) => ({ what: `secret ${name}`, option: `--env-secret ${name}` }));
 }
 
 function missingRoom(head: ImageHead, request: RunRequest): Missing[] {

@@ -14,6 +14,8 @@ import type { RestorePlan } from './restore.ts';
 
 export interface Receipt {
   readonly job: string;
+  /** Name of the job that goes on from here as a twin, empty while it has none; null: it is the job itself. */
+  readonly clone: string | null;
   readonly checkpoint: string;
   readonly sequence: number;
   readonly stamp: string;
@@ -41,10 +43,12 @@ export interface Receipt {
   readonly moduleFile: 'same' | 'different' | 'missing';
 }
 
-export function makeReceipt(plan: RestorePlan, head: ImageHead): Receipt {
+/** `clone`: the twin's name; null for none. */
+export function makeReceipt(plan: RestorePlan, head: ImageHead, clone: string | null): Receipt {
   const { info, view, request, software } = plan;
   return {
     job: view.job.name,
+    clone,
     checkpoint: info.id,
     sequence: info.sequence,
     stamp: info.stamp,

@@ -11,7 +11,7 @@ import { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { instrumentedDigest } from '../host/instrument-cache.ts';
 import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
-import { type JobTable, jobRunning } from '../host/job-table.ts';
+import { type JobTable, jobRunning, noSuchJob } from '../host/job-table.ts';
 import type { ModuleFile } from '../host/module-file.ts';
 import { loadModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';
@@ -22,12 +22,16 @@ import { decodeImageHead } from '../image/head.ts';
 import type { ImageHead } from '../image/image.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { CheckpointInfo, Requester, SoftwareNow } from '../vault/checkpoint-info.ts';
+import { checkFree, type UseKind } from '../vault/use.ts';
 import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
 import { checkGranted } from './missing-grants.ts';
+import { fateIn } from './run-fate.ts';
 import { softwareNow } from './software.ts';
 
 /** Which checkpoint; with nothing given, the owner's last one. */
 export interface RestoreSelector {
+  /** Whose, when somebody asks whom that owner has granted it; absent: the requester's own. */
+  readonly owner?: string;
   readonly job: string | null;
   readonly id: string | null;
   /** ISO 8601: the newest checkpoint at or before it. */
@@ -72,6 +76,7 @@ export interface RestoreTools {
 
 export interface RestorePlan {
   readonly info: CheckpointInfo;
+  /** The job of the checkpoint; a clone becomes another one. */
   readonly view: JobView;
   readonly module: ModuleFile;
   readonly software: SoftwareNow;
@@ -83,24 +88,28 @@ export interface RestorePlan {
 
 /**
  * Selects and checks, without decrypting anything of the image. Throws ERR_NO_SUCH_JOB,
- * ERR_NO_SUCH_CHECKPOINT, ERR_JOB_RUNNING, ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH,
+ * ERR_NO_SUCH_CHECKPOINT, ERR_JOB_RUNNING, ERR_CHECKPOINT_USED, ERR_OWNER_MISMATCH, ERR_REQUESTER_MISMATCH,
  * ERR_SOFTWARE_MISMATCH, ERR_NOT_ALLOWED, ERR_PROVIDER, ERR_STATE_DAMAGED and the vault's own.
  */
 export async function planRestore(
   tools: RestoreTools,
   selector: RestoreSelector,
   changes: RestoreChanges,
+  how: UseKind = 'once',
 ): Promise<RestorePlan> {
-  const { places, vault, requester, policy } = tools;
+  const { places, vault, requester, policy, table } = tools;
   const { info, view, request, providers, software } = await selectRestore(
     tools,
     selector,
     changes,
   );
-  if (jobState(view.run) === 'running') throw jobRunning(view);
+  if (how !== 'clone' && jobState(view.run) === 'running') throw jobRunning(view);
   // Told by its own sentence, which says more than that the software differs.
   readProviderFiles(request.providers ?? []);
   await vault.check(requester, info.id, software);
+  const use = await vault.use(requester, info.id);
+  // Decided when the run begins; said now, before anything is opened.
+  if (use !== null) checkFree(info.id, use, how, fateIn(table));
   checkAllowed(request, policy.grants);
   return {
     info,
@@ -134,7 +143,8 @@ export async function selectRestore(
   const view = table.find(requester.owner, info.job);
   // What was asked for in the run that made the checkpoint: a restore that failed changes nothing.
   const maker = table.runs(view.job.id).find(({ number }) => number === info.run) ?? view.run;
-  const request = changedRequest(maker.request, changes);
+  const asked = requester.operator === undefined ? maker.request : withoutGrants(maker.request);
+  const request = changedRequest(asked, changes);
   const providers = presentProviders(request);
   const module = view.job.moduleDigest;
   const software = softwareNow(
@@ -157,6 +167,22 @@ function presentProviders({ providers = [] }: RunRequest): ForeignProvider[] {
   });
 }
 
+/**
+ * What the owner asked for counts as asked again by the owner alone: an operator gives every right himself.
+ * Arguments and variables are no rights of anybody's, and secrets have to be given again in any case.
+ */
+function withoutGrants(request: RunRequest): RunRequest {
+  return {
+    ...request,
+    preopens: [],
+    pools: [],
+    kv: [],
+    providers: [],
+    providerPaths: [],
+    listen: [],
+  };
+}
+
 /** A guest whose files lie in its image has them from there; a directory would change nothing. */
 function changedRequest(before: RunRequest, changes: RestoreChanges): RunRequest {
   if (before.wasi === 'wasmer' && changes.preopens !== undefined) {
@@ -174,6 +200,8 @@ async function select(
   { table, vault, requester }: RestoreTools,
   { job, id, at }: RestoreSelector,
 ): Promise<CheckpointInfo> {
+  // To whom the owner granted nothing the answer is that of an owner who has nothing.
+  if (job !== null && !(await vault.mayAsk(requester))) throw noSuchJob(job);
   const found = job === null ? null : table.find(requester.owner, job).job;
   const name = found?.name ?? null;
   const info = await vault.find(requester, {

@@ -26,6 +26,8 @@ export interface SealerOptions {
   readonly software: Omit<GuestSoftware, 'module'>;
   readonly engine: string;
   readonly module: ModuleFile;
+  /** The checkpoint that the run began at, unless as a clone. */
+  readonly from: string | null;
 }
 
 /** A function that seals images of runs of one module. It rejects with the vault's errors. */
@@ -49,6 +51,7 @@ export function createSealer(
       software: sealedSoftware(software, { instrumented, kinds }, engine),
       head: image.head,
       pages: image.pages,
+      ...(options.from === null ? {} : { from: options.from }),
     });
     return { id, sequence, stamp, imageBytes, storedBytes };
   };

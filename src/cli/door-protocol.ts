@@ -16,7 +16,8 @@
  * reads, which believes its host.
  *
  * Invariants:
- * 1. Who asks is what the kernel says of the connection. No message has a field for it.
+ * 1. Who asks is what the kernel says of the connection. No message has a field for it. (An `owner` says whose
+ *    checkpoints are meant; whether the asking user may, that owner has decided.)
  * 2. A name in a message (of a file, directory, address) is worth what the asking user could do with it.
  * 3. Nothing that a client sends is used before its size and its shape were checked; what is refused ends that
  *    connection and nothing else.
@@ -40,7 +41,14 @@ import {
 } from '../cbor/shape.ts';
 import { type FrameLimits, frameMessage } from '../cell/framing.ts';
 import type { HostError } from '../fault/host-error.ts';
-import { jobName, jobWork, restoreWork, secretOrder, triggerOrder } from './order-shapes.ts';
+import {
+  jobName,
+  jobWork,
+  ownerName,
+  restoreWork,
+  secretOrder,
+  triggerOrder,
+} from './order-shapes.ts';
 import { errorObject } from './report-error.ts';
 
 export const PROTOCOL = 1;
@@ -90,7 +98,9 @@ const doorAsk = variantOf('ask', {
   jobs: mapOf({ ask: oneOf('jobs') }),
   logs: mapOf({ ask: oneOf('logs'), job: jobName, follow: boolean }),
   checkpoint: mapOf({ ask: oneOf('checkpoint'), job: jobName, stop: boolean }),
-  checkpoints: mapOf({ ask: oneOf('checkpoints'), job: nullable(jobName) }),
+  checkpoints: mapOf({ ask: oneOf('checkpoints'), job: nullable(jobName) }, { owner: ownerName }),
+  grant: mapOf({ ask: oneOf('grant'), operator: ownerName, revoke: boolean }),
+  operators: mapOf({ ask: oneOf('operators') }),
   forget: mapOf({ ask: oneOf('forget'), ids: arrayOf(checkpointId, 1, FORGOTTEN_MAX) }),
   audit: mapOf({
     ask: oneOf('audit'),

@@ -107,7 +107,7 @@ async function decide(
   const named = jobs.filter(({ job }) => names.length === 0 || names.includes(job.name));
   const states = new Map(named.map(({ job, state }) => [job.id, state]));
   const known = new Set(jobs.map(({ job }) => job.id));
-  const infos = await host.checkpoints(null);
+  const infos = await host.checkpoints(null, null);
   const unknown = [...ids].find((id) => !infos.some((info) => info.id === id));
   if (unknown !== undefined) {
     throw new HostError('ERR_NO_SUCH_CHECKPOINT', 'There is no such checkpoint.', {

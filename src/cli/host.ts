@@ -5,13 +5,13 @@
  * Each method throws the errors of what it does; for a host behind a socket, ERR_HOST_UNREACHABLE besides.
  */
 import type { Explanation } from '../checkpoint/explain.ts';
+import type { ListedCheckpoint } from '../checkpoint/list-checkpoints.ts';
 import type { Receipt } from '../checkpoint/receipt.ts';
 import type { ControlAnswer } from '../host/control-socket.ts';
 import type { JobRecord, JobState, RunRecord } from '../host/job-records.ts';
 import type { LogPiece } from '../host/log-reader.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
 import type { Audit } from '../vault/audit.ts';
-import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
 import type { VaultUsage } from '../vault/vault-usage.ts';
 import type { HostedJob, JobHooks, JobOrder, JobStarted, JobWork } from './job-host.ts';
 
@@ -51,8 +51,15 @@ export interface Host {
   logs(job: string, follow: boolean): AsyncIterable<LogPiece>;
   /** Captures a running job and waits until it is sealed. */
   checkpoint(job: string, stop: boolean): Promise<CheckpointMade>;
-  /** The requester's own checkpoints, newest first: of one job, or all. */
-  checkpoints(job: string | null): Promise<readonly CheckpointInfo[]>;
+  /**
+   * The requester's own checkpoints, newest first: of one job, or all; or those of another owner, who has
+   * granted it.
+   */
+  checkpoints(job: string | null, owner: string | null): Promise<readonly ListedCheckpoint[]>;
+  /** Lets another owner list and restore the requester's own checkpoints, or takes that back. */
+  grant(operator: string, revoke: boolean): Promise<void>;
+  /** Whom the requester has granted it. */
+  operators(): Promise<readonly string[]>;
   /** Ends a job; resolves with its name when its end is recorded. */
   kill(job: string, signal: string): Promise<string>;
   /** Removes a job that is over (`force`: ends it first) and resolves with its name. */

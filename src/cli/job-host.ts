@@ -13,9 +13,10 @@ import type { Explanation } from '../checkpoint/explain.ts';
 import type { Receipt } from '../checkpoint/receipt.ts';
 import { removeJob } from '../checkpoint/remove-job.ts';
 import type { RestoreChanges, RestoreSelector, RestoreTools } from '../checkpoint/restore.ts';
+import { fateIn, hasEndedWell } from '../checkpoint/run-fate.ts';
 import { createSealer } from '../checkpoint/seal-image.ts';
 import type { ConfineMode, Confinement } from '../confine/confinement.ts';
-import type { HostError } from '../fault/host-error.ts';
+import { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { cellProgram } from '../host/cell-command.ts';
 import { type GuestStdio, withoutInput } from '../host/guest-streams.ts';
@@ -37,8 +38,10 @@ import { endingStatus } from '../host/run-ending.ts';
 import type { RunRequest } from '../host/run-request.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
 import type { Secret } from '../resource/secrets.ts';
+import type { Requester } from '../vault/checkpoint-info.ts';
 import { claimKey } from '../vault/master-key.ts';
 import type { VaultOptions } from '../vault/open-vault.ts';
+import type { UseKind, UsingRun } from '../vault/use.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
 
@@ -57,6 +60,10 @@ export type JobWork =
       readonly kind: 'restore';
       readonly selector: RestoreSelector;
       readonly changes: RestoreChanges;
+      /** A twin beside whatever else goes on from the checkpoint, as a new job; absent: none. */
+      readonly clone?: { readonly name: string | null };
+      /** Although a run from it ended well, or made a newer one. */
+      readonly again?: boolean;
     };
 
 export interface JobOrder {
@@ -135,7 +142,6 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   preparePlaces(places);
   // Before there is a cell, which would inherit the descriptor.
   claimKey(places.vaultKey);
-  const requester = settingsRequester(settings);
   const vault = vaultOnDemand(places);
   const table = new JobTable(places.jobsDatabase);
   const tools: HostTools = {
@@ -152,12 +158,16 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   }
 
   try {
-    const policy = await ownerPolicy(settings);
+    const whole = await readPolicy(settings.policy);
+    const policy = policyFor(whole, settings.owner);
     const prepared =
       work.kind === 'run'
         ? prepareRun(settings, policy, work, hooks)
         : await prepareRestore(tools, settings, policy, await vault.open(), order, work);
     const { job, request, module, providers, restore, receipt, passing } = prepared;
+    // Whoever restores it: the job and its checkpoints stay their owner's.
+    const requester: Requester = { ...settingsRequester(settings), owner: job.owner };
+    const from = restore === null || restore.clone ? null : restore.parent.checkpoint;
     // A vault that can't be used is told now rather than at the first tick.
     if (request.checkpointEveryMs !== null) await vault.open();
     let started = false;
@@ -176,10 +186,12 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
-        caps: policy.caps,
+        // The owner's, whoever restores it.
+        caps: policyFor(whole, job.owner).caps,
         software: { wasi: request.wasi, providers },
         engine: process.versions.v8,
         module,
+        from,
       }),
       onStarted: () => {
         started = true;
@@ -196,9 +208,14 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
 
     async function finish(): Promise<JobReport> {
       const { outcome, checkpoints } = await hosted.ended;
-      const stillborn = work.kind === 'run' && !started && outcome.ending.kind === 'failed';
+      const isNew = restore === null || restore.clone;
+      const stillborn = isNew && !started && outcome.ending.kind === 'failed';
       const drop = stillborn || request.removeAtEnd || (passing && checkpoints === 0);
-      if (drop) await removeJob(places, table, await vault.opened(), requester, job);
+      const opened = await vault.opened();
+      if (drop) await removeJob(places, table, opened, requester, job);
+      else if (from !== null && opened !== null) {
+        await settleUse(opened, requester, from, { job: job.id, run: hosted.run }, outcome);
+      }
       await release();
       const { name, id } = job;
       const status = endingStatus(outcome.ending);
@@ -210,6 +227,21 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
   } catch (error) {
     await release();
     throw error;
+  }
+}
+
+/** What can't be written down now is seen in the process table by whoever claims the checkpoint next. */
+async function settleUse(
+  vault: Vault,
+  requester: Requester,
+  checkpoint: string,
+  run: UsingRun,
+  outcome: RunOutcome,
+): Promise<void> {
+  try {
+    await vault.settle(requester, checkpoint, run, hasEndedWell(outcome));
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
   }
 }
 
@@ -227,7 +259,7 @@ function prepareRun(
   checkAllowed(request, policy.grants);
   const module = readModuleFile(request.modulePath);
   const job: JobRecord = {
-    id: Buffer.from(freshBytes(JOB_ID_BYTES)).toString('hex'),
+    id: newJobId(),
     name: name ?? inventJobName(request.modulePath, freshBytes),
     owner,
     moduleDigest: module.digest,
@@ -250,35 +282,79 @@ async function prepareRestore(
   policy: OwnerPolicy,
   vault: Vault,
   order: JobOrder,
-  { selector, changes }: Extract<JobWork, { kind: 'restore' }>,
+  work: Extract<JobWork, { kind: 'restore' }>,
 ): Promise<Prepared> {
-  const tools = {
-    places,
-    table,
-    vault,
-    requester: settingsRequester(settings),
-    policy,
-    engine: process.versions.v8,
-  };
+  const { selector, changes, clone } = work;
+  const how = kindOfUse(work);
+  const requester = requesterOf(settings, selector);
+  const tools = { places, table, vault, requester, policy, engine: process.versions.v8 };
+  if (requester.operator !== undefined && (how !== 'once' || changes.removeAtEnd === true)) {
+    throw new HostError(
+      'ERR_NOT_ALLOWED',
+      'An operator can restore a checkpoint once, and not remove the job.',
+      {
+        hint: 'restore it without --again, --clone and --rm',
+      },
+    );
+  }
+  if (clone !== undefined && clone.name !== null) checkJobName(clone.name);
   const { openImage, planRestore } = await import('../checkpoint/restore.ts');
   const { makeReceipt } = await import('../checkpoint/receipt.ts');
-  const plan = await planRestore(tools, selector, changes);
+  const plan = await planRestore(tools, selector, changes, how);
   const { opened, head } = await openImage(tools, plan, secretNames(order));
+  const job = clone === undefined ? plan.view.job : twinOf(plan.view.job, clone.name);
+  const { id } = plan.info;
   return {
-    job: plan.view.job,
+    job,
     request: plan.request,
     module: plan.module,
     providers: plan.providers,
     restore: {
       parent: plan.parent,
-      clone: false,
+      clone: clone !== undefined,
+      claim: (run) =>
+        vault.claim(requester, id, {
+          job: job.id,
+          run,
+          how,
+          fateOf: fateIn(table),
+        }),
       instrumented: plan.info.software.instrumented ?? null,
       head: opened.head,
       pages: opened.pages,
     },
-    receipt: makeReceipt(plan, head),
+    receipt: makeReceipt(plan, head, clone === undefined ? null : job.name),
     passing: false,
   };
+}
+
+function kindOfUse({ clone, again }: Extract<JobWork, { kind: 'restore' }>): UseKind {
+  if (clone !== undefined) return 'clone';
+  return again === true ? 'again' : 'once';
+}
+
+/** A new job that goes on from a checkpoint of another one. */
+function twinOf(job: JobRecord, name: string | null): JobRecord {
+  return {
+    ...job,
+    id: newJobId(),
+    name: name ?? inventJobName(job.name, freshBytes),
+    createdAt: wallClockNow().toISOString(),
+  };
+}
+
+function newJobId(): string {
+  return Buffer.from(freshBytes(JOB_ID_BYTES)).toString('hex');
+}
+
+/** Whose checkpoints, and who asks. */
+export function requesterOf(
+  settings: Settings,
+  { owner }: Pick<RestoreSelector, 'owner'>,
+): Requester {
+  const own = settingsRequester(settings);
+  if (owner === undefined || owner === own.owner) return own;
+  return { ...own, owner, operator: own.owner };
 }
 
 function secretNames({ secrets = [] }: JobOrder): string[] {
@@ -289,24 +365,25 @@ type RestoreOrder = JobOrder & { readonly work: Extract<JobWork, { kind: 'restor
 
 /** The receipt of a restore that is not made. */
 export function tryRestore(order: RestoreOrder): Promise<Receipt> {
-  return withRestoreTools(order.settings, async (tools) => {
-    const { selector, changes } = order.work;
+  const { selector, changes, clone } = order.work;
+  return withRestoreTools(order, async (tools) => {
     const { openImage, planRestore } = await import('../checkpoint/restore.ts');
     const { makeReceipt } = await import('../checkpoint/receipt.ts');
-    const plan = await planRestore(tools, selector, changes);
+    const plan = await planRestore(tools, selector, changes, kindOfUse(order.work));
     const { head } = await openImage(tools, plan, secretNames(order));
-    return makeReceipt(plan, head);
+    return makeReceipt(plan, head, clone === undefined ? null : (clone.name ?? ''));
   });
 }
 
 /** What `--explain` shows. */
-export async function explain({ settings, work }: RestoreOrder): Promise<Explanation> {
+export async function explain(order: RestoreOrder): Promise<Explanation> {
+  const { work } = order;
   const { explainRestore } = await import('../checkpoint/explain.ts');
-  return withRestoreTools(settings, (tools) => explainRestore(tools, work.selector, work.changes));
+  return withRestoreTools(order, (tools) => explainRestore(tools, work.selector, work.changes));
 }
 
 async function withRestoreTools<T>(
-  settings: Settings,
+  { settings, work }: RestoreOrder,
   body: (tools: RestoreTools) => Promise<T>,
 ): Promise<T> {
   const places = settingsPlaces(settings);
@@ -318,7 +395,7 @@ async function withRestoreTools<T>(
       places,
       table,
       vault,
-      requester: settingsRequester(settings),
+      requester: requesterOf(settings, work.selector),
       policy: await ownerPolicy(settings),
       engine: process.versions.v8,
     });

@@ -3,6 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { listCheckpoints } from '../checkpoint/list-checkpoints.ts';
 import { removeJob } from '../checkpoint/remove-job.ts';
 import { HostError } from '../fault/host-error.ts';
 import { askHost } from '../host/control-socket.ts';
@@ -22,6 +23,7 @@ import {
   type JobOrder,
   type JobStarted,
   openPlacesVault,
+  requesterOf,
   tryRestore,
 } from './job-host.ts';
 import { type ErrorObject, errorFromObject } from './report-error.ts';
@@ -71,10 +73,25 @@ export function localHost(settings: Settings): Host {
       const done = await askHost(controlSocketOf(view), { ask: 'checkpoint', stop });
       return { job: view.job.name, done };
     },
-    checkpoints: async (name) => {
-      const job = name === null ? null : (await find(name)).job.id;
-      if (name === null) preparePlaces(places);
-      return withVault((vault) => vault.list(requester, job === null ? {} : { job }));
+    checkpoints: (name, whose) => {
+      const asked = requesterOf(settings, whose === null ? {} : { owner: whose });
+      return withTable((table) => withVault((vault) => listCheckpoints(table, vault, asked, name)));
+    },
+    grant: async (operator, revoke) => {
+      preparePlaces(places);
+      const isThere = await withVault(async (vault) => {
+        if (revoke) return vault.revoke(requester, operator);
+        await vault.grant(requester, operator);
+        return true;
+      });
+      if (isThere) return;
+      throw new HostError('ERR_USAGE', `${operator} is no operator of yours.`, {
+        hint: 'stasis grants lists them',
+      });
+    },
+    operators: async () => {
+      preparePlaces(places);
+      return withVault((vault) => vault.operators(requester));
     },
     kill: async (name, signal) => {
       const view = await find(name);

@@ -140,7 +140,11 @@ const request: Shape<Required<Omit<RunRequest, 'runAs'>>> = mapOf({
   ...limitFields,
 });
 
-const changes: Shape<RestoreChanges> = partOf({ ...grantFields, ...limitFields });
+const changes: Shape<RestoreChanges> = partOf({
+  secrets: arrayOf(variableName, 0, LIST_LENGTH_MAX),
+  ...grantFields,
+  ...limitFields,
+});
 
 export const jobName = matching(/^[^\0]*$/, 'a name', NAME_LENGTH_MAX);
 
@@ -150,17 +154,21 @@ const instant: Shape<string> = (value) => {
   return found;
 };
 
-const selector: Shape<RestoreSelector> = mapOf({
-  job: nullable(jobName),
-  id: nullable(matching(/^[0-9a-f]{32}$/, 'an id', 32)),
-  at: nullable(instant),
-});
+export const ownerName = matching(/^uid:\d{1,10}$/, 'an owner', NAME_LENGTH_MAX);
 
-export const restoreWork: Shape<Extract<JobWork, { kind: 'restore' }>> = mapOf({
-  kind: oneOf('restore'),
-  selector,
-  changes,
-});
+const selector: Shape<RestoreSelector> = mapOf(
+  {
+    job: nullable(jobName),
+    id: nullable(matching(/^[0-9a-f]{32}$/, 'an id', 32)),
+    at: nullable(instant),
+  },
+  { owner: ownerName },
+);
+
+export const restoreWork: Shape<Extract<JobWork, { kind: 'restore' }>> = mapOf(
+  { kind: oneOf('restore'), selector, changes },
+  { clone: mapOf({ name: nullable(jobName) }), again: boolean },
+);
 
 export const jobWork: Shape<JobWork> = variantOf('kind', {
   run: mapOf({ kind: oneOf('run'), name: nullable(jobName), request }),

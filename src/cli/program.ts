@@ -11,6 +11,7 @@ import type { CommandContext } from './command-context.ts';
 import { addDaemonCommand } from './daemon.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addForgetCommand } from './forget.ts';
+import { addGrantCommands } from './grant.ts';
 import { addKillCommand } from './kill.ts';
 import { addLogsCommand } from './logs.ts';
 import { addPsCommand } from './ps.ts';
@@ -63,6 +64,7 @@ STASIS_WITNESS names a witness.`,
   addCheckpointCommand(program, context);
   addCheckpointsCommand(program, context);
   addRestoreCommand(program, context);
+  addGrantCommands(program, context);
   addKillCommand(program, context);
   addRmCommand(program, context);
   addDaemonCommand(program, context);

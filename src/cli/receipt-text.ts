@@ -9,7 +9,7 @@ export function describeReceipt(receipt: Receipt): string[] {
   const { moduleFile, fuelUsed, fuelLimit, directories, pools, databases, providerPaths } = receipt;
   const memory = prettyBytes(receipt.memoryPages * PAGE_BYTES, { binary: true });
   return [
-    `${receipt.job} goes on from checkpoint #${receipt.sequence} of ${receipt.stamp}`,
+    `${goingOn(receipt)} goes on from checkpoint #${receipt.sequence} of ${receipt.stamp}`,
     `  id           ${receipt.checkpoint}`,
     `  made         by ${receipt.cause}, in run ${receipt.madeInRun}`,
     ...receipt.checks.map((check, at) => `  ${at === 0 ? 'checked' : '       '}      ${check}`),
@@ -39,4 +39,9 @@ export function describeReceipt(receipt: Receipt): string[] {
           `  note         ${visibleText(receipt.modulePath)} is ${moduleFile} now; the kept copy is used`,
         ]),
   ];
+}
+
+function goingOn({ job, clone }: Receipt): string {
+  if (clone === null) return job;
+  return clone === '' ? `a clone of ${job}` : `${clone}, a clone of ${job},`;
 }

@@ -2,11 +2,11 @@
  * A host behind a socket. Each question is a connection of its own.
  */
 import type { Explanation } from '../checkpoint/explain.ts';
+import type { ListedCheckpoint } from '../checkpoint/list-checkpoints.ts';
 import type { Receipt } from '../checkpoint/receipt.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
 import type { Audit } from '../vault/audit.ts';
-import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
 import type { VaultUsage } from '../vault/vault-usage.ts';
 import { type DoorConnection, openDoor, socketPath, unreachable } from './door-client.ts';
 import type { DoorAsk, DoorTell } from './door-protocol.ts';
@@ -57,7 +57,14 @@ export function remoteHost(address: string): Host {
       throw unreachable(socketPath(address), 'it hung up');
     },
     checkpoint: (job, stop) => ask<CheckpointMade>({ ask: 'checkpoint', job, stop }),
-    checkpoints: (job) => ask<readonly CheckpointInfo[]>({ ask: 'checkpoints', job }),
+    checkpoints: (job, owner) =>
+      ask<readonly ListedCheckpoint[]>({
+        ask: 'checkpoints',
+        job,
+        ...(owner === null ? {} : { owner }),
+      }),
+    grant: (operator, revoke) => ask<void>({ ask: 'grant', operator, revoke }),
+    operators: () => ask<readonly string[]>({ ask: 'operators' }),
     kill: (job, signal) => ask<string>({ ask: 'kill', job, signal }),
     remove: (job, force) => ask<string>({ ask: 'remove', job, force }),
     forget: (ids) => ask<void>({ ask: 'forget', ids }),

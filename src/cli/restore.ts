@@ -9,6 +9,7 @@ import { type CommandContext, printJson } from './command-context.ts';
 import { describeExplanation } from './explanation-text.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
 import type { JobWork } from './job-host.ts';
+import { parseOwner } from './owner-option.ts';
 import { parseStamp } from './quantities.ts';
 import { describeReceipt } from './receipt-text.ts';
 import {
@@ -24,6 +25,10 @@ interface RestoreOptions extends SharedOptions {
   readonly at?: string;
   readonly dryRun?: boolean;
   readonly explain?: boolean;
+  readonly clone?: boolean;
+  readonly again?: boolean;
+  readonly name?: string;
+  readonly owner?: string;
 }
 
 export function addRestoreCommand(program: Command, context: CommandContext): void {
@@ -44,6 +49,10 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .argument('[job]', 'name of the job')
     .option('--id <id>', 'this checkpoint')
     .option('--at <stamp>', 'the newest checkpoint at or before this date and time', parseStamp)
+    .option('--again', 'although a run that went on from it ended well or made a newer one')
+    .option('--clone', 'as a twin, a job of its own, whatever else went on from the checkpoint')
+    .option('--name <name>', 'name of the twin')
+    .option('--owner <user>', 'of this user, who has granted it to you (stasis grant)', parseOwner)
     .option(
       '--explain',
       'show the software that it was made with beside that of today, open nothing',
@@ -56,6 +65,7 @@ Example:
   $ stasis restore job
   $ stasis restore job --at 2026-11-23T09:30:00Z --dry-run
   $ stasis restore job --explain
+  $ stasis restore job --clone --name twin
 
 The exit status is the guest's own; docs/errors.md lists the others.`,
     )
@@ -66,9 +76,21 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
           hint: 'stasis checkpoints shows the ids',
         });
       }
+      if (options.name !== undefined && !options.clone) {
+        throw new HostError('ERR_USAGE', 'Only a clone gets a name of its own.', {
+          hint: 'write --clone --name NAME, or leave --name out',
+        });
+      }
       const work: Extract<JobWork, { kind: 'restore' }> = {
         kind: 'restore',
-        selector: { job: job ?? null, id: id ?? null, at: at ?? null },
+        selector: {
+          ...(options.owner === undefined ? {} : { owner: options.owner }),
+          job: job ?? null,
+          id: id ?? null,
+          at: at ?? null,
+        },
+        ...(options.again ? { again: true } : {}),
+        ...(options.clone ? { clone: { name: options.name ?? null } } : {}),
         changes: {
           ...readChanges(options, gathered),
           ...(wantsRestart(context, options) ? { restart: true } : {}),

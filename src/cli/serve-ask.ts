@@ -64,7 +64,12 @@ async function answer(
     case 'checkpoint':
       return host.checkpoint(ask.job, ask.stop);
     case 'checkpoints':
-      return host.checkpoints(ask.job);
+      return host.checkpoints(ask.job, ask.owner ?? null);
+    case 'grant':
+      await host.grant(ask.operator, ask.revoke);
+      return null;
+    case 'operators':
+      return host.operators();
     case 'forget':
       await host.forget(ask.ids);
       return null;

@@ -86,8 +86,10 @@ export interface HostTools {
 
 export interface RestorePoint {
   readonly parent: RunParent;
-  /** A twin goes on from the checkpoint, beside whatever else did. */
+  /** A twin goes on from the checkpoint, beside whatever else did, as a job of its own. */
   readonly clone: boolean;
+  /** Takes the checkpoint for this run, before anything of the guest is started. Rejects with a HostError. */
+  readonly claim: (run: number) => Promise<void>;
   /** Hex SHA-256 of the instrumented module that the image was made of. */
   readonly instrumented: string | null;
   readonly head: Uint8Array;
@@ -214,7 +216,10 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   }
 
   try {
-    if (options.restore !== null) await endLeftCells(table, job);
+    if (options.restore !== null) {
+      await options.restore.claim(run);
+      await endLeftCells(table, job);
+    }
     logFd = request.keepLog ? openLog(places, job.id, run) : null;
     control = await serveControl(controlPath(places, job.id), answer);
     const keeping = request.wasi === 'stasis' ? keepingOf(places, job, request) : null;
@@ -301,10 +306,10 @@ function enter(
   const request = { ...asked, listen };
   const host = identifyProcess(process.pid);
   const startedAt = now().toISOString();
-  if (restore !== null) {
+  if (restore !== null && !restore.clone) {
     return table.beginRun(job.id, { parent: restore.parent, request, host, startedAt }, caps);
   }
-  table.createJob(job, { parent: null, request, host, startedAt }, caps);
+  table.createJob(job, { parent: restore?.parent ?? null, request, host, startedAt }, caps);
   return 1;
 }
 

@@ -22,6 +22,7 @@ export interface JobRecord {
 }
 
 export interface RunParent {
+  /** Of the same job; of a clone's first run, of the job that it is a twin of. */
   readonly run: number;
   readonly logBytes: number;
   /** Id of the checkpoint that the run began at. */

@@ -38,7 +38,7 @@ export type LedgerEvent =
       readonly job?: Uint8Array;
       readonly freedPacks: readonly string[];
     }
-  | ({ readonly event: 'claimed' | 'used' | 'freed' | 'cloned' } & UseFacts)
+  | ({ readonly event: 'claimed' | 'claimed again' | 'used' | 'freed' | 'cloned' } & UseFacts)
   | {
       readonly event: 'operator granted' | 'operator revoked' | 'operator listed';
       readonly owner: string;

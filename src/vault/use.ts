@@ -14,7 +14,8 @@
  * 2. A claim whose run is over, and nobody wrote down how, is judged when the next claim comes: by whoever
  *    knows the runs. So a crash at any point loses nothing: the checkpoint is free again, unless its run
  *    went on to a newer one, and that is written in the transaction that seals the newer one.
- * 3. A clone asks for no mark and leaves none.
+ * 3. A clone asks for no mark and leaves none. Who wants a used one again has to say so; never while its run
+ *    goes on.
  */
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
@@ -43,9 +44,14 @@ export type UsingRun = Pick<CheckpointUse, 'job' | 'run'>;
 /** What became of a run, as the process table knows. */
 export type RunFate = 'running' | 'ended well' | 'came to nothing';
 
+/**
+ * `once`: unless it was used. `again`: although it was, by a run that is over: the user wants the work of that
+ * run done anew, in its place. `clone`: as a twin, beside whatever else goes on from it.
+ */
+export type UseKind = 'once' | 'again' | 'clone';
+
 export interface ClaimRequest extends UsingRun {
-  /** Beside whatever else goes on from the checkpoint. */
-  readonly clone: boolean;
+  readonly how: UseKind;
   /** Asked about the run that a claim is of. */
   readonly fateOf: (run: UsingRun) => RunFate;
 }
@@ -55,13 +61,13 @@ export async function claimCheckpoint(
   { write, now, random }: VaultContext,
   requester: Requester,
   id: string,
-  { job, run, clone, fateOf }: ClaimRequest,
+  { job, run, how, fateOf }: ClaimRequest,
 ): Promise<void> {
-  if (clone) checkOwn(requester);
+  if (how !== 'once') checkOwn(requester);
   await write(async (transaction, keys) => {
     const { owner, key } = await markedKey(transaction, keys, requester, id);
     const use = readUse(owner.keys, key);
-    if (!clone && use !== null) checkFree(id, use, fateOf);
+    if (use !== null) checkFree(id, use, how, fateOf);
     const by = requester.operator === undefined ? {} : { operator: requester.operator };
     const about = {
       owner: requester.owner,
@@ -72,20 +78,29 @@ export async function claimCheckpoint(
       ...by,
     };
     const entry = await appendLedger(transaction, keys, now(), {
-      event: clone ? 'cloned' : 'claimed',
+      event: EVENTS[how],
       ...about,
     });
-    const checkpoints = clone
-      ? owner.checkpoints
-      : await setUse(transaction, owner, key, { state: 'claimed', job, run }, random);
+    const checkpoints =
+      how === 'clone'
+        ? owner.checkpoints
+        : await setUse(transaction, owner, key, { state: 'claimed', job, run }, random);
     await saveOwner(transaction, owner, {}, checkpoints, entry, random);
   });
 }
 
+const EVENTS = { once: 'claimed', again: 'claimed again', clone: 'cloned' } as const;
+
 /** Throws ERR_CHECKPOINT_USED, or ERR_JOB_RUNNING while the run goes on. */
-export function checkFree(id: string, use: CheckpointUse, fateOf: ClaimRequest['fateOf']): void {
+export function checkFree(
+  id: string,
+  use: CheckpointUse,
+  how: UseKind,
+  fateOf: ClaimRequest['fateOf'],
+): void {
+  if (how === 'clone') return;
   const fate = use.state === 'used' ? 'ended well' : fateOf(use);
-  if (fate === 'came to nothing') return;
+  if (fate === 'came to nothing' || (fate === 'ended well' && how === 'again')) return;
   if (fate === 'running') {
     throw new HostError('ERR_JOB_RUNNING', 'A run that went on from this checkpoint still runs.', {
       facts: { checkpoint: id, run: use.run },
@@ -97,7 +112,7 @@ export function checkFree(id: string, use: CheckpointUse, fateOf: ClaimRequest['
     `The checkpoint was used: run ${use.run} went on from it, and ended well or made a newer one.`,
     {
       facts: { checkpoint: id, run: use.run },
-      hint: 'restore the newest checkpoint, or this one with --clone, as a twin under another name',
+      hint: 'restore the newest checkpoint; or this one with --again, to do its work anew, or with --clone, as a twin',
     },
   );
 }

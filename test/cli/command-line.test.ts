@@ -9,7 +9,18 @@ import { cliIn, ROOT } from './run-cli.ts';
 const scratch = scratchDirectory();
 const home = join(scratch, 'home');
 const cli = cliIn(home);
-const COMMANDS = ['run', 'ps', 'logs', 'checkpoint', 'checkpoints', 'restore', 'kill', 'rm'];
+const COMMANDS = [
+  'run',
+  'ps',
+  'logs',
+  'checkpoint',
+  'checkpoints',
+  'restore',
+  'grant',
+  'grants',
+  'kill',
+  'rm',
+];
 
 function file(name: string, content: string): string {
   const path = join(scratch, name);

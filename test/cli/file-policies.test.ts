@@ -68,7 +68,7 @@ test('refuse: a checkpoint is refused while files are open, and the guest goes o
 test('rollback: a job restored twice ends the same twice; rm removes what it kept', async () => {
   const data = await stopped('twice', 'rollback');
   for (let time = 0; time < 2; time++) {
-    const { status, stdout } = await cli(['restore', 'twice']);
+    const { status, stdout } = await cli(['restore', 'twice', '--again']);
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('ok append') });
     expect(readFileSync(join(data, 'log'), 'latin1').trimEnd().split('\n')).toHaveLength(100);
   }
@@ -83,7 +83,7 @@ test('rollback: a job restored twice ends the same twice; rm removes what it kep
 test('reopen: the same job, restored, finds its records doubled', async () => {
   await stopped('doubled', 'reopen');
   expect((await cli(['restore', 'doubled'])).status).toBe(0);
-  const { status, stdout } = await cli(['restore', 'doubled']);
+  const { status, stdout } = await cli(['restore', 'doubled', '--again']);
   expect(status).not.toBe(0);
   expect(stdout).not.toContain('ok append');
 });

@@ -224,9 +224,9 @@ describe('checkpoint on request', () => {
     const early = checkpoints.at(-2)!;
     for (const words of [
       ['restore', '--id', early.id],
-      ['restore', 'own', '--at', early.stamp],
+      ['restore', 'own', '--at', early.stamp, '--again'],
       ['restore', 'own'],
-      ['restore'],
+      ['restore', '--again'],
     ]) {
       const { status: again, stdout: rest } = await cli(words);
       expect(again, words.join(' ')).toBe(0);

@@ -114,7 +114,8 @@ describe('a restore of a guest with a pool', () => {
     expect(await restore('--pool', `other=${file}`)).toMatchObject({
       status: 125,
       stdout: '',
-      first: 'error: The guest held a pool that is not granted today. (ERR_RESOURCE_NOT_GRANTED)',
+      first:
+        'error: The guest needs what is not granted now: pool tree. (ERR_RESOURCE_NOT_GRANTED)',
     });
   });
 

@@ -216,7 +216,7 @@ export function restoreCase(
   if (guest.usesFiles) putFiles(dataOf({ stasis, guest }), files);
   return reported(
     stasis(
-      ['restore', '--id', id, '--json', '--memory-digest', ...words],
+      ['restore', '--id', id, '--again', '--json', '--memory-digest', ...words],
       lines === null ? {} : { talk: feedInStep(lines, input) },
     ),
   );

@@ -63,7 +63,7 @@ test.each(programCases(scratch))('$name goes on by chance as it would have', asy
   for (let kills = 0; kills < KILLS; ) {
     const point = firsts[chance.below(firsts.length)]!;
     const { name } = job;
-    const words = ['restore', '--id', point.id];
+    const words = ['restore', '--again', '--id', point.id];
     const survived = await killOnTheWay(stasis, chance, { name, words, killsMax: KILLS - kills });
     expectEnd(job, one, point, survived.outcome);
     expect(textOf([await stasis(['logs', name])])).toBe(textOf([reference]));

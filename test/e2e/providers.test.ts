@@ -307,14 +307,18 @@ describe('a restore with other providers', () => {
       expect(String(result.stdout)).toBe('');
       return errorOf(result);
     };
-    expect(await other('--provider', `${copy}#a`)).toMatch(/the providers differ.*ERR_SOFTWARE/);
-    expect(await other(...words, '--provider', `${copy}#a`)).toContain('the providers differ');
+    expect(await other('--provider', `${copy}#a`)).toMatch(
+      /the provider probe\.mjs#probe differs.*ERR_SOFTWARE/,
+    );
+    expect(await other(...words, '--provider', `${copy}#a`)).toContain(
+      'the provider probe.mjs#a differs',
+    );
     expect(await other('--provider', `${copy}#probe,version=2`)).toMatch(
       /probe in another version than this host can read/,
     );
     writeFileSync(copy, `${readFileSync(PROBE, 'utf8')}\n`);
     const changed = await other();
-    expect(changed).toContain('the providers differ');
+    expect(changed).toContain('the provider probe.mjs#probe differs');
     expect(changed).toMatch(/try: .*--provider files that it was made with/);
     writeFileSync(copy, readFileSync(PROBE));
     const receipt = await stasis(['restore', made.job, '--dry-run']);

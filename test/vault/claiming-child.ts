@@ -12,7 +12,7 @@ writeSync(1, 'ready\n');
 readSync(0, new Uint8Array(1));
 for (const id of ids) {
   try {
-    const request = { job: 'job-1', run: Number(run), clone: false, fateOf: () => 'running' };
+    const request = { job: 'job-1', run: Number(run), how: 'once', fateOf: () => 'running' };
     await vault.claim(ALICE, id, request as Parameters<typeof vault.claim>[2]);
     writeSync(1, `won ${id}\n`);
   } catch (error) {

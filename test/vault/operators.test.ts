@@ -6,7 +6,7 @@ import { ALICE, BOB, open, SOFTWARE, sealRequest } from './test-vault.ts';
 
 /** Bob, who asks for what is Alice's. */
 const BOB_FOR_ALICE: Requester = { ...ALICE, operator: BOB.owner };
-const CLAIM = { job: 'job-1', run: 2, clone: false, fateOf: () => 'running' as const };
+const CLAIM = { job: 'job-1', run: 2, how: 'once' as const, fateOf: () => 'running' as const };
 
 /** What an attempt answers, without the id that was asked for. */
 async function answer(id: string, work: Promise<unknown>): Promise<string> {
@@ -75,7 +75,8 @@ test('an operator can not remove, nor name operators, nor ask for more than the 
     vault.grant(BOB_FOR_ALICE, 'uid:7'),
     vault.revoke(BOB_FOR_ALICE, BOB.owner),
     vault.operators(BOB_FOR_ALICE),
-    vault.claim(BOB_FOR_ALICE, id, { ...CLAIM, clone: true }),
+    vault.claim(BOB_FOR_ALICE, id, { ...CLAIM, how: 'clone' }),
+    vault.claim(BOB_FOR_ALICE, id, { ...CLAIM, how: 'again' }),
     vault.seal(sealRequest({ requester: BOB_FOR_ALICE })),
   ]) {
     await expect(work).rejects.toMatchObject({ code: 'ERR_NOT_ALLOWED' });

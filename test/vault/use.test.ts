@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
-import type { RunFate } from '../../src/vault/use.ts';
+import type { RunFate, UseKind } from '../../src/vault/use.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, BOB, makeImage, open, type Places, sealRequest } from './test-vault.ts';
@@ -12,8 +12,14 @@ const PROCESSES = 3;
 const CHECKPOINTS = 12;
 
 /** Claims for run `run` of the job; `fate` is what became of whoever claimed before. */
-function claim(vault: Vault, id: string, run: number, fate: RunFate = 'running', clone = false) {
-  return vault.claim(ALICE, id, { job: 'job-1', run, clone, fateOf: () => fate });
+function claim(
+  vault: Vault,
+  id: string,
+  run: number,
+  fate: RunFate = 'running',
+  how: UseKind = 'once',
+) {
+  return vault.claim(ALICE, id, { job: 'job-1', run, how, fateOf: () => fate });
 }
 
 const refusal = (work: Promise<unknown>) =>
@@ -72,15 +78,27 @@ describe('a checkpoint is used once', () => {
     await vault.close();
   });
 
+  test('again, although it was used, but not while a run goes on from it', async () => {
+    const vault = await open(makePlaces());
+    const { id } = await vault.seal(sealRequest());
+    await claim(vault, id, 2);
+    expect(await refusal(claim(vault, id, 3, 'running', 'again'))).toBe('ERR_JOB_RUNNING');
+    await vault.settle(ALICE, id, { job: 'job-1', run: 2 }, true);
+    await claim(vault, id, 3, 'ended well', 'again');
+    expect((await vault.uses(ALICE)).get(id)).toEqual({ state: 'claimed', job: 'job-1', run: 3 });
+    expect(await refusal(claim(vault, id, 4))).toBe('ERR_JOB_RUNNING');
+    await vault.close();
+  });
+
   test('a clone needs no claim and leaves none, and is in the ledger', async () => {
     const vault = await open(makePlaces());
     const { id } = await vault.seal(sealRequest());
-    await claim(vault, id, 1, 'running', true);
+    await claim(vault, id, 1, 'running', 'clone');
     expect(await vault.uses(ALICE)).toEqual(new Map());
     await claim(vault, id, 2);
-    await claim(vault, id, 1, 'running', true);
+    await claim(vault, id, 1, 'running', 'clone');
     await vault.settle(ALICE, id, { job: 'job-1', run: 2 }, true);
-    await claim(vault, id, 1, 'running', true);
+    await claim(vault, id, 1, 'running', 'clone');
     expect((await vault.verifyLedger()).entries).toBe(8);
     await vault.close();
   });
@@ -89,7 +107,12 @@ describe('a checkpoint is used once', () => {
     const vault = await open(makePlaces());
     const { id } = await vault.seal(sealRequest());
     await vault.seal(sealRequest({ requester: BOB }));
-    const request = { job: 'job-1', run: 2, clone: false, fateOf: () => 'running' as const };
+    const request = {
+      job: 'job-1',
+      run: 2,
+      how: 'once' as const,
+      fateOf: () => 'running' as const,
+    };
     for (const asked of [id, 'ff'.repeat(16)]) {
       expect(await refusal(vault.claim(BOB, asked, request))).toBe('ERR_NO_SUCH_CHECKPOINT');
     }
