@@ -16,6 +16,7 @@ export class GuestMemory {
   readonly #memory: () => MemoryLike;
   #bytes: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
+  #text: Buffer = Buffer.alloc(0);
 
   /** `memory` is asked again whenever the buffer seen last is gone or too short. */
   constructor(memory: () => MemoryLike) {
@@ -38,6 +39,22 @@ export class GuestMemory {
     if (buffer === this.#bytes.buffer && buffer.byteLength === this.#bytes.length) return;
     this.#bytes = new Uint8Array(buffer);
     this.#view = new DataView(buffer);
+    this.#text = Buffer.from(buffer);
+  }
+
+  /** What stands there as UTF-8, within memory; U+FFFD where it is none. */
+  text(pointer: number, lengthBytes: number): string {
+    if (this.#bytes.length === 0) this.refresh();
+    const start = pointer >>> 0;
+    return this.#text.toString('utf8', start, start + (lengthBytes >>> 0));
+  }
+
+  /** Writes `value`, an integer from 0 to 2^53 - 1, as u64: a BigInt would cost more than all else. */
+  setWide(pointer: number, value: number): void {
+    const { view } = this;
+    const at = pointer >>> 0;
+    view.setUint32(at, value >>> 0, true);
+    view.setUint32(at + 4, value / 2 ** 32, true);
   }
 
   /** Whether `lengthBytes` bytes from `pointer` lie within memory. Length 0 at the very end does. */

@@ -36,9 +36,17 @@ export function readPath(
   const length = lengthBytes >>> 0;
   if (length > PATH_BYTES_MAX) return ERRNO.NAMETOOLONG;
   if (length === 0) return ERRNO.NOENT;
-  const start = pointer >>> 0;
-  // Copied: a decoder refuses views of shared memory.
-  const text = decodeUtf8(memory.bytes.slice(start, start + length));
+  const text = textAt(memory, pointer >>> 0, length);
   if (text === null) return ERRNO.ILSEQ;
   return text.includes('\0') ? ERRNO.INVAL : text;
+}
+
+/** What a faster decoder puts where there is no UTF-8; a text may hold it, too. */
+const REPLACEMENT = '\ufffd';
+
+function textAt(memory: GuestMemory, start: number, lengthBytes: number): string | null {
+  const text = memory.text(start, lengthBytes);
+  if (!text.includes(REPLACEMENT)) return text;
+  // Copied: a decoder refuses views of shared memory.
+  return decodeUtf8(memory.bytes.slice(start, start + lengthBytes));
 }

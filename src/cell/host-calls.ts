@@ -66,7 +66,10 @@ export class HostCalls {
       const what = `${module}.${name}`;
       return providedCall({ what, call, type: typeOf(wanted, options.types), fail: this.#fail });
     });
-    this.functions = this.#targets.map((target, index) => this.#guarded(target, index));
+    this.functions = this.#targets.map((target, index) => {
+      const { params } = typeOf(options.imports[index]!, options.types);
+      return this.#guarded(target, index, params.length) as WasmFunction;
+    });
   }
 
   get calls(): number {
@@ -120,31 +123,80 @@ export class HostCalls {
     const { environment } = this.#options;
     environment.progress = progress;
     const result = this.#targets[index]!(...args);
-    if (result !== INTERRUPTED) environment.progress = null;
-    return this.#finish(result, index, args);
-  };
-
-  #guarded(target: HostFunction, index: number): WasmFunction {
-    const { gate } = this.#options;
-    return ((...args: Argument[]) => {
-      if (gate.atCall(this.#calls)) {
-        this.#pending = { index, args, progress: null };
-        throw this.#options.unwinding();
-      }
-      return this.#finish(target(...args), index, args);
-    }) as WasmFunction;
-  }
-
-  #finish(result: unknown, index: number, args: readonly Argument[]): unknown {
-    if (result === INTERRUPTED) {
-      const { environment, gate } = this.#options;
-      this.#pending = { index, args, progress: environment.progress };
-      environment.progress = null;
-      if (!gate.interrupted()) this.#fail(uncalledFor(this.#options.imports[index]!));
-      throw this.#options.unwinding();
-    }
+    if (result === INTERRUPTED) this.#interrupt(index, args);
+    environment.progress = null;
     this.#calls++;
     return result;
+  };
+
+  /** One wrapper an arity: rest parameters would cost an array on every call. */
+  #guarded(target: HostFunction, index: number, arity: number): HostFunction {
+    const { gate } = this.#options;
+    switch (arity) {
+      case 0:
+        return () => {
+          if (gate.atCall(this.#calls)) this.#capture(index, []);
+          const result = target();
+          if (result === INTERRUPTED) this.#interrupt(index, []);
+          this.#calls++;
+          return result;
+        };
+      case 1:
+        return (a) => {
+          if (gate.atCall(this.#calls)) this.#capture(index, [a!]);
+          const result = target(a!);
+          if (result === INTERRUPTED) this.#interrupt(index, [a!]);
+          this.#calls++;
+          return result;
+        };
+      case 2:
+        return (a, b) => {
+          if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!]);
+          const result = target(a!, b!);
+          if (result === INTERRUPTED) this.#interrupt(index, [a!, b!]);
+          this.#calls++;
+          return result;
+        };
+      case 3:
+        return (a, b, c) => {
+          if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!, c!]);
+          const result = target(a!, b!, c!);
+          if (result === INTERRUPTED) this.#interrupt(index, [a!, b!, c!]);
+          this.#calls++;
+          return result;
+        };
+      case 4:
+        return (a, b, c, d) => {
+          if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!, c!, d!]);
+          const result = target(a!, b!, c!, d!);
+          if (result === INTERRUPTED) this.#interrupt(index, [a!, b!, c!, d!]);
+          this.#calls++;
+          return result;
+        };
+      default:
+        return (...args) => {
+          if (gate.atCall(this.#calls)) this.#capture(index, args);
+          const result = target(...args);
+          if (result === INTERRUPTED) this.#interrupt(index, args);
+          this.#calls++;
+          return result;
+        };
+    }
+  }
+
+  /** The guest unwinds from the entry of this call. */
+  #capture(index: number, args: readonly Argument[]): never {
+    this.#pending = { index, args, progress: null };
+    throw this.#options.unwinding();
+  }
+
+  /** The guest unwinds from the midst of this call. */
+  #interrupt(index: number, args: readonly Argument[]): never {
+    const { environment, gate } = this.#options;
+    this.#pending = { index, args, progress: environment.progress };
+    environment.progress = null;
+    if (!gate.interrupted()) this.#fail(uncalledFor(this.#options.imports[index]!));
+    throw this.#options.unwinding();
   }
 }
 

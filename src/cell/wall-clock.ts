@@ -14,15 +14,22 @@ export function wallClockNow(): Date {
   return new Date();
 }
 
+/** So long after it was compared with the machine's clock, the fine one is taken without that. */
+const TRUSTED_NS = 1_000_000n;
+let trustedUntilNs = 0n;
+
 /**
- * Nanoseconds since 1970-01-01 UTC, to the microsecond or better. Corrected whenever the machine's
- * clock was set in the meantime.
+ * Nanoseconds since 1970-01-01 UTC, to the microsecond or better. Corrected within a millisecond whenever
+ * the machine's clock was set in the meantime.
  */
 export function wallClockNs(): bigint {
   const fine = zeroNs + hrtime.bigint();
+  if (fine < trustedUntilNs) return fine;
   const coarse = BigInt(Date.now()) * 1_000_000n;
   const apart = fine - coarse;
-  return apart > -2_000_000n && apart < 2_000_000n ? fine : coarse;
+  if (apart <= -2_000_000n || apart >= 2_000_000n) return coarse;
+  trustedUntilNs = fine + TRUSTED_NS;
+  return fine;
 }
 
 /** Nanoseconds since an unspecified moment; never goes back. */

@@ -101,6 +101,9 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       if ((file.rights & RIGHT.FD_SEEK) === 0) return ERRNO.NOTCAPABLE;
       const errno = prepare(iovecs, count, size);
       if (errno !== ERRNO.SUCCESS) return errno;
+      // A BigInt is the slow way to a system call.
+      const at = Number(offset);
+      if (at >= 0 && at <= OFFSET_MAX) return finish(readAt(memory, file, ranges, at), size);
       const position = BigInt.asIntN(64, offset);
       if (position < 0n || position > I64_MAX - BigInt(ranges.totalBytes)) return ERRNO.INVAL;
       return finish(readAt(memory, file, ranges, position), size);
@@ -153,10 +156,11 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       if ((file.rights & RIGHT.FD_SEEK) === 0) return ERRNO.NOTCAPABLE;
       const errno = prepare(iovecs, count, size);
       if (errno !== ERRNO.SUCCESS) return errno;
-      const position = BigInt.asIntN(64, offset);
-      if (position < 0n) return ERRNO.INVAL;
-      if (position > BigInt(OFFSET_MAX - ranges.totalBytes)) return ERRNO.FBIG;
-      return finish(writeAtOf(memory, file, ranges, Number(position)), size);
+      // Where this is not exact, it is beyond what an offset can be.
+      const position = Number(BigInt.asIntN(64, offset));
+      if (position < 0) return ERRNO.INVAL;
+      if (position > OFFSET_MAX - ranges.totalBytes) return ERRNO.FBIG;
+      return finish(writeAtOf(memory, file, ranges, position), size);
     },
 
     /**
@@ -185,10 +189,11 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       else if (whence === WHENCE.CUR) base = file.offsetBytes;
       else if (whence === WHENCE.END) base = fstatSync(file.hostFd).size;
       else return ERRNO.INVAL;
-      const target = BigInt(base) + BigInt.asIntN(64, offset);
-      if (target < 0n || target > BigInt(OFFSET_MAX)) return ERRNO.INVAL;
-      file.offsetBytes = Number(target);
-      memory.view.setBigUint64(result >>> 0, target, true);
+      // Where this is not exact, it is beyond what an offset can be.
+      const target = base + Number(BigInt.asIntN(64, offset));
+      if (target < 0 || target > OFFSET_MAX) return ERRNO.INVAL;
+      file.offsetBytes = target;
+      memory.setWide(result, target);
       return ERRNO.SUCCESS;
     },
 
@@ -208,7 +213,7 @@ export function fdIoCalls(environment: WasiEnvironment, { whence: WHENCE }: Snap
       if (typeof file === 'number') return file;
       if ((file.rights & (RIGHT.FD_SEEK | RIGHT.FD_TELL)) === 0) return ERRNO.NOTCAPABLE;
       if (!memory.holds(result, 8)) return ERRNO.FAULT;
-      memory.view.setBigUint64(result >>> 0, BigInt(file.offsetBytes), true);
+      memory.setWide(result, file.offsetBytes);
       return ERRNO.SUCCESS;
     },
   };

@@ -57,6 +57,16 @@ describe('guest memory', () => {
     expect(memory.bytes.length).toBe(32);
   });
 
+  test('numbers up to 2^53 are written as they are', () => {
+    const memory = new GuestMemory(() => ({ buffer: new ArrayBuffer(16) }));
+    for (const value of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7, 2 ** 53 - 1]) {
+      memory.setWide(8, value);
+      expect(memory.view.getBigUint64(8, true)).toBe(BigInt(value));
+    }
+    expect(memory.view.getBigUint64(0, true)).toBe(0n);
+    expect(() => memory.setWide(9, 1)).toThrow(RangeError);
+  });
+
   test('ranges do not wrap, and negative numbers are large', () => {
     const memory = new GuestMemory(() => ({ buffer: new ArrayBuffer(16) }));
     expect(memory.holds(16, 0)).toBe(true);
@@ -83,6 +93,11 @@ describe('paths', () => {
     expect(path(Buffer.from('a\0b'))).toBe(ERRNO.INVAL);
     expect(path(Uint8Array.of(0xc3))).toBe(ERRNO.ILSEQ);
     expect(path(Uint8Array.of(0xed, 0xa0, 0x80))).toBe(ERRNO.ILSEQ);
+    // What a decoder puts in place of what it can't read is a letter like any other.
+    expect(path(Buffer.from('\ufffd'))).toBe('\ufffd');
+    expect(path(Uint8Array.of(0xef, 0xbf, 0xbd, 0x80))).toBe(ERRNO.ILSEQ);
+    expect(path(Uint8Array.of(0xc0, 0xaf))).toBe(ERRNO.ILSEQ);
+    expect(path(Uint8Array.of(0xf4, 0x90, 0x80, 0x80))).toBe(ERRNO.ILSEQ);
     expect(path(Buffer.alloc(PATH_BYTES_MAX, 'a'))).toHaveLength(PATH_BYTES_MAX);
     expect(path(Buffer.alloc(PATH_BYTES_MAX + 1, 'a'))).toBe(ERRNO.NAMETOOLONG);
     expect(path(Buffer.from('a'), 9000)).toBe(ERRNO.FAULT);
