@@ -114,19 +114,18 @@ function directoriesOf({ preopens, keepingDirectory }: CellGrants): CellPath[] {
 export function cellArguments(program: CellProgram, grants: CellGrants): string[] {
   const { preopens, pools, databases, paths } = grants;
   const directories = directoriesOf(grants);
+  const named: CellPath[] = [...directories, ...databases, ...paths];
+  refuseWildcards([...program.codeDirectories, ...[...named, ...pools].map(pathOf)]);
+  // A pool's locks are as many as there are guests: the star at the end of their names is meant.
+  const poolFiles = pools.flatMap(({ hostPath }) => poolFilePaths(hostPath));
   const granted: CellPath[] = [
-    ...directories,
-    ...pools
-      .flatMap(({ hostPath }) => poolFilePaths(hostPath))
-      .map((hostPath) => ({ hostPath, readOnly: false })),
-    ...databases,
-    ...paths,
+    ...named,
+    ...poolFiles.map((hostPath) => ({ hostPath, readOnly: false })),
   ];
   const read = [...program.codeDirectories, ...granted.map(({ hostPath }) => hostPath)];
   const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
-  refuseWildcards(read);
   return [
     '--permission',
     '--allow-worker',
@@ -141,6 +140,10 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
     ...outermost(write).map((path) => `--allow-fs-write=${path}`),
     program.entry,
   ];
+}
+
+function pathOf({ hostPath }: Pick<CellPath, 'hostPath'>): string {
+  return hostPath;
 }
 
 /**

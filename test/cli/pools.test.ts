@@ -99,7 +99,7 @@ describe('a restore of a guest with a pool', () => {
   });
 
   const restore = async (...words: string[]) => {
-    const { status, stdout, stderr } = await cli(['restore', 'job', ...words]);
+    const { status, stdout, stderr } = await cli(['restore', 'job', '--again', ...words]);
     return { status, stdout, first: stderr.split('\n').find((line) => line.startsWith('error: ')) };
   };
 
