@@ -175,7 +175,17 @@ function restart(
     // Somebody else's, from when root served this directory.
     if (user === null || (self.uid !== ROOT && user.uid !== self.uid)) continue;
     const ask: JobAsk = {
-      work: { kind: 'restore', selector: { job: job.id, id: null, at: null }, changes: {} },
+      work: {
+        kind: 'restore',
+        selector: {
+          job: job.id,
+          id: null,
+          at: null,
+          // An operator ran it, who may still.
+          ...(job.owner === `uid:${user.uid}` ? {} : { owner: job.owner }),
+        },
+        changes: {},
+      },
       triggers: [],
       digestMemory: false,
       policy: null,

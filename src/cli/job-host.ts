@@ -173,7 +173,7 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
     let started = false;
     const hosted = await hostRun(tools, {
       job,
-      request: settings.served === null ? request : { ...request, runAs: settings.served },
+      request: withRunAs(request, settings),
       module,
       providers,
       restore,
@@ -274,6 +274,11 @@ function prepareRun(
     receipt: null,
     passing: stdio !== null && name === null,
   };
+}
+
+/** Whoever runs it now counts, not whoever ran it before. */
+function withRunAs({ runAs: _, ...request }: RunRequest, { served }: Settings): RunRequest {
+  return served === null ? request : { ...request, runAs: served };
 }
 
 async function prepareRestore(

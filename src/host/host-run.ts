@@ -11,9 +11,9 @@
 import {
   chmodSync,
   closeSync,
-  existsSync,
   fstatSync,
   lchownSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -38,7 +38,7 @@ import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { FILE_POLICY_DEFAULT } from '../handle/file-policy.ts';
-import { servedUser, withUserRights } from '../native/user-rights.ts';
+import { servedUser, withRightsOf, withUserRights } from '../native/user-rights.ts';
 import { preparePool } from '../pool/pool-grant.ts';
 import type { Secret } from '../resource/secrets.ts';
 import { type CellProgram, programFor } from './cell-command.ts';
@@ -62,7 +62,7 @@ import {
 } from './listening-socket.ts';
 import { logPath } from './log-reader.ts';
 import type { ModuleFile } from './module-file.ts';
-import { keepingPath, type Places } from './places.ts';
+import { keepingPath, type Places, servedKeepingPaths } from './places.ts';
 import type { Caps } from './policy.ts';
 import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
@@ -386,10 +386,10 @@ function keepingOf(
   { preopens, carryBytesMax = CARRY_BYTES_DEFAULT }: RunRequest,
 ): FileKeeping | null {
   if (preopens.length === 0) return null;
-  const directory = keepingPath(places, job.id);
+  const user = servedUser();
+  const directory = keepingPath(places, job.id, user);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const user = servedUser();
     // Empty, or the user's already; its parent is root's, so that nothing else can have taken its name.
     if (user !== null) lchownSync(directory, user.uid, user.gid);
     // The cell's permissions are judged by the true name.
@@ -401,7 +401,7 @@ function keepingOf(
 
 /** What private views of a run leave behind; the next run begins with what its image says. */
 function dropViews(places: Places, { id }: JobRecord): void {
-  const directory = keepingPath(places, id);
+  const directory = keepingPath(places, id, servedUser());
   try {
     withUserRights(() => {
       for (const name of readdirSync(directory)) {
@@ -437,20 +437,20 @@ function openLog(places: Places, job: string, run: number): number {
 
 /** Removes everything that lies in the file system for a job. */
 export function removeJobFiles(places: Places, job: string): void {
-  if (places.cellFiles !== null) removeUsersFiles(keepingPath(places, job));
+  for (const path of servedKeepingPaths(places, job)) removeUsersFiles(path);
   rmSync(join(places.jobs, job), { recursive: true, force: true });
   // A host that was killed leaves its socket.
   rmSync(controlPath(places, job), { force: true });
 }
 
 /**
- * A directory that belongs to the job's user, in one of ours: emptied with the user's rights, as root could be
+ * A directory that belongs to a user, in one of ours: emptied with that user's rights, as root could be
  * led astray by a link that is put into it meanwhile. Only its own name is ours to remove.
  */
 function removeUsersFiles(path: string): void {
-  if (!existsSync(path)) return;
   try {
-    withUserRights(() => {
+    const { uid, gid } = lstatSync(path);
+    withRightsOf({ uid, gid }, () => {
       chmodSync(path, 0o700);
       for (const name of readdirSync(path)) {
         rmSync(join(path, name), { recursive: true, force: true });

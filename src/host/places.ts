@@ -4,7 +4,7 @@
  *   jobs.db             jobs and their runs (`job-table.ts`)
  *   jobs/<id>/run-<n>.log   what each run wrote (`../cell/log-record.ts`)
  *   jobs/<id>/files/        what the job keeps of files (`../handle/grants.ts`, `FileKeeping`)
- *   files/<id>/             the same in the home of a host of several users: the job's user owns it
+ *   files/<id>-<uid>/       the same in the home of a host of several users: the user who runs it owns it
  *   run/<id>.sock       control socket of a running job
  *   modules/<sha256>.wasm   modules that checkpoints need, as they were then
  *   cache/              instrumented modules; may be deleted at any time
@@ -13,13 +13,15 @@
  *
  * Invariants:
  * 1. Every directory here is the user's own, mode 0700; files are 0600. In the home of a host of several users
- *    they are root's; home and `files/` can be passed through (0711), and only `files/<id>` is a user's.
+ *    they are root's; home and `files/` can be passed through (0711), and only what is in `files/` is a user's.
  * 2. Nothing is used in a home that somebody else owns or could rename things in.
  */
-import { chmodSync, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
+import type { UserIds } from '../native/user-rights.ts';
 import type { KeyPlace } from '../vault/master-key.ts';
 
 const PASSABLE = 0o711;
@@ -68,9 +70,25 @@ export function placesUnder(
   };
 }
 
-/** A job's own directory for what it keeps of files. */
-export function keepingPath({ jobs, cellFiles }: Places, job: string): string {
-  return cellFiles === null ? join(jobs, job, 'files') : join(cellFiles, job);
+/**
+ * A job's own directory for what it keeps of files. Of users that are served each has one of his own: an operator
+ * who runs another's job may not read what that one kept.
+ */
+export function keepingPath(
+  { jobs, cellFiles }: Places,
+  job: string,
+  user: UserIds | null,
+): string {
+  assert((cellFiles === null) === (user === null), 'files of users are in their own place');
+  return cellFiles === null ? join(jobs, job, 'files') : join(cellFiles, `${job}-${user!.uid}`);
+}
+
+/** All of them, where users are served. */
+export function servedKeepingPaths({ cellFiles }: Places, job: string): string[] {
+  if (cellFiles === null || !existsSync(cellFiles)) return [];
+  return readdirSync(cellFiles)
+    .filter((name) => name.startsWith(`${job}-`))
+    .map((name) => join(cellFiles, name));
 }
 
 /** Makes what is missing. Throws ERR_STATE_ACCESS, ERR_DISK_FULL, ERR_IO. */

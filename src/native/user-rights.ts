@@ -71,8 +71,13 @@ export function servedUser(): UserIds | null {
 
 /** What `work` gives, done with the rights of the user that this process acts for. */
 export function withUserRights<T>(work: () => T): T {
+  return chosen === null ? work() : withRightsOf(chosen.user, work);
+}
+
+/** The same with those of `user`, for what is that user's and nothing else; our own where we act for nobody. */
+export function withRightsOf<T>(user: UserIds, work: () => T): T {
   if (chosen === null || inside) return work();
-  const { user, library } = chosen;
+  const { library } = chosen;
   inside = true;
   try {
     change(library, user);

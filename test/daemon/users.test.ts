@@ -190,3 +190,51 @@ describe("what a request names is opened with the asking user's rights", () => {
     expect(readdirSync(own)).not.toContain('status');
   });
 });
+
+test('an operator restores with his own rights what its owner granted him, and nothing before', async () => {
+  const own = join(daemon.homeOf(BOB), 'operator');
+  mkdirSync(own, { mode: 0o700 });
+  if (IS_ROOT) chownSync(own, BOB.uid, BOB.gid);
+  const grants = (path: string) => ['--dir', `${path}::/data::rollback`];
+  const hers = join(daemon.homeOf(ALICE), 'granted');
+  mkdirSync(hers, { mode: 0o700 });
+  if (IS_ROOT) chownSync(hers, ALICE.uid, ALICE.gid);
+  const first = ['run', '--name', 'shared', ...grants(hers), '--checkpoint-at-call', '40:stop'];
+  const stopped = await daemon.ask(ALICE, [...first, 'guests/build/append-records.wasm', '50']);
+  expect(stopped.status).toBe(0);
+  if (!IS_ROOT) return;
+  const owner = ['--owner', `uid:${ALICE.uid}`];
+  const before = await daemon.ask(BOB, ['restore', ...owner, 'shared']);
+  const nobodys = await daemon.ask(BOB, ['restore', '--owner', 'uid:61999', 'shared']);
+  expect(before).toEqual(nobodys);
+  expect(before.status).toBe(125);
+  expect((await daemon.ask(ALICE, ['grant', `uid:${BOB.uid}`])).status).toBe(0);
+  // Her directory is not his: the right to it is his to give, and he has none.
+  const asHers = await daemon.ask(BOB, ['restore', ...owner, ...grants(hers), 'shared']);
+  expect(asHers.status).not.toBe(0);
+  const asHis = await daemon.ask(BOB, ['restore', ...owner, ...grants(own), 'shared']);
+  console.log(`an operator's restore: ${JSON.stringify([before, asHers, asHis])}`);
+  expect(asHis.status).not.toBe(0);
+  const back = await daemon.ask(ALICE, ['restore', 'shared']);
+  expect(back).toMatchObject({ status: 0 });
+  expect(back.stdout).toContain('ok append-records');
+  expect((await daemon.ask(ALICE, ['rm', 'shared'])).status).toBe(0);
+  expect(readdirSync(join(daemon.state, 'files'))).toEqual([]);
+});
+
+test("a job that an operator runs has the id of the operator, and is still its owner's", async () => {
+  if (!IS_ROOT) return;
+  const start = ['run', '--detach', '--name', 'lent', ...LONG];
+  expect((await daemon.ask(ALICE, start)).status).toBe(0);
+  expect((await daemon.ask(ALICE, ['checkpoint', '--stop', 'lent'])).status).toBe(0);
+  while ((await jobs(ALICE)).find(({ job }) => job === 'lent')!['state'] !== 'stopped');
+  expect((await daemon.ask(ALICE, ['grant', `uid:${BOB.uid}`])).status).toBe(0);
+  const words = ['restore', '--detach', '--owner', `uid:${ALICE.uid}`, 'lent'];
+  expect(await daemon.ask(BOB, words)).toMatchObject({ status: 0, stderr: '' });
+  const lent = (await jobs(ALICE)).find(({ job }) => job === 'lent')!;
+  expect(lent['state']).toBe('running');
+  const status = readFileSync(`/proc/${lent['cellPid']}/status`, 'latin1');
+  expect(/^Uid:\s*(\d+)/m.exec(status)![1]).toBe(String(BOB.uid));
+  expect((await daemon.ask(BOB, ['kill', 'lent'])).stderr).toContain('ERR_NO_SUCH_JOB');
+  expect((await daemon.ask(ALICE, ['rm', '--force', 'lent'])).status).toBe(0);
+});
