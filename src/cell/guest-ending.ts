@@ -1,8 +1,9 @@
 /** How a guest came to its end, and what it left. */
 import { createHash } from 'node:crypto';
+import { LimitReached } from '../resource/limit-reached.ts';
 import { GuestExit } from '../wasi/environment.ts';
 import { engine } from '../wasm/engine.ts';
-import { InstantiationTrap, LimitReached } from './guest-instance.ts';
+import { InstantiationTrap } from './guest-instance.ts';
 import type { Ending } from './protocol.ts';
 
 /** SHA-256 of all memories, in hexadecimal. */

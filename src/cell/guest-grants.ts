@@ -12,7 +12,7 @@ import type { WasmerLayer } from '../wasi/wasmer-layer.ts';
 import type { ModuleImport } from '../wasm/section-import.ts';
 import { createDescriptorStdin, type DescriptorStdin } from './descriptor-stdin.ts';
 import type { GuestWorld } from './guest-world.ts';
-import { createOutputSink } from './output-sink.ts';
+import { createOutputBudget, createOutputSink } from './output-sink.ts';
 import type { GuestStream, StartMessage } from './protocol.ts';
 import { createSharedStdin, type SharedStdin } from './shared-stdin.ts';
 
@@ -31,6 +31,7 @@ export async function giveGrants(
   layer: WasmerLayer | null,
 ): Promise<GivenGrants> {
   const { logFd, streams } = start;
+  const budget = createOutputBudget(start.limits.outputBytes);
   const sink = (stream: 1 | 2, to: GuestStream | null): Grants['stdout'] =>
     createOutputSink({
       stream,
@@ -38,6 +39,7 @@ export async function giveGrants(
       hostFd: to?.fd ?? null,
       isOwn: to?.isOwn ?? false,
       native: world.native,
+      budget,
       nowNs: () => world.clock.realtimeNs(),
     });
   const stdin = openStdin(world, start);

@@ -11,6 +11,7 @@
  *    the fuel used: the plan and the resume module are made again from the guest's module.
  * 3. A place in an image that does not exist in the module is refused before any guest code runs.
  */
+
 import { HostError } from '../fault/host-error.ts';
 import type { ImageMemory, ImageStack, ImageTable, ImageValues } from '../image/image.ts';
 import { type CapturedPages, capturePages, restorePages } from '../image/memory-capture.ts';
@@ -19,6 +20,7 @@ import { DENY_MEMORY, GLOBAL, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
 import { canExist } from '../instrument/site-positions.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
 import {
   type EngineExport,
   type EngineGlobal,
@@ -41,15 +43,6 @@ export type Outcome =
   | { readonly kind: 'returned' }
   | { readonly kind: 'unwound' }
   | { readonly kind: 'threw'; readonly error: unknown };
-
-/** Thrown through the guest when it reaches a cap. */
-export class LimitReached {
-  readonly limit: 'fuel' | 'memory' | 'table';
-
-  constructor(limit: 'fuel' | 'memory' | 'table') {
-    this.limit = limit;
-  }
-}
 
 /** Thrown when the module's segments don't fit into its memories and tables: a trap before any of its code. */
 export class InstantiationTrap {

@@ -25,6 +25,7 @@ import {
 import { CONFINEMENTS } from '../confine/confinement.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { LIMITS } from '../resource/limit-reached.ts';
 import { PROVIDERS_MAX } from '../resource/registry.ts';
 import { SECRET_BYTES_MAX, SECRET_NAME_MAX } from '../resource/secrets.ts';
 import { WASI_LAYERS } from '../wasi/layers.ts';
@@ -95,6 +96,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
       fuel: nullable(u64),
       memoryPages: count,
       tableEntries: count,
+      outputBytes: nullable(count),
       onLimit: oneOf(...ON_LIMIT),
     }),
     invoke: nullable(text()),
@@ -116,7 +118,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
 const ending: Shape<Ending> = variantOf('kind', {
   exit: mapOf({ kind: oneOf('exit'), code: integer(0, U32_MAX) }),
   trap: mapOf({ kind: oneOf('trap'), message: shortText }),
-  limit: mapOf({ kind: oneOf('limit'), limit: oneOf('fuel', 'memory', 'table') }),
+  limit: mapOf({ kind: oneOf('limit'), limit: oneOf(...LIMITS) }),
   checkpointed: mapOf({ kind: oneOf('checkpointed') }),
 });
 

@@ -7,7 +7,8 @@
  * Invariants:
  * 1. One guest write is one record, written with one call.
  * 2. A failure is the guest's to see, as an errno; a pipe that nobody reads any more is PIPE.
- * 3. A pipe, socket or terminal that is full does not hold up the guest thread: it says so by taking
+ * 3. A write beyond the guest's budget for output ends the guest, and nothing of it is written.
+ * 4. A pipe, socket or terminal that is full does not hold up the guest thread: it says so by taking
  *    nothing. Files and other devices are written to their end.
  */
 import { fstatSync, ftruncateSync, writeSync, writevSync } from 'node:fs';
@@ -15,10 +16,28 @@ import { isatty } from 'node:tty';
 import { ERRNO, errnoOf } from '../abi/errno.ts';
 import type { OutputSink } from '../handle/grants.ts';
 import type { NativeDescriptors } from '../handle/native-descriptors.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
 import { LOG_HEADER_BYTES, writeLogHeader } from './log-record.ts';
 
 /** What a pipe that has room takes at least without blocking. Source: pipe(7), PIPE_BUF. */
 const PIPE_ROOM_BYTES = 4096;
+
+/** What a guest may yet write, to all its streams together. */
+export interface OutputBudget {
+  /** Throws LimitReached for more bytes than are left; then nothing of them is written. */
+  take(bytes: number): void;
+}
+
+/** `bytesMax`: null for no bound. */
+export function createOutputBudget(bytesMax: number | null): OutputBudget {
+  let left = bytesMax ?? Number.POSITIVE_INFINITY;
+  return {
+    take: (bytes) => {
+      if (bytes > left) throw new LimitReached('output');
+      left -= bytes;
+    },
+  };
+}
 
 export function createOutputSink(options: {
   readonly stream: 1 | 2;
@@ -28,9 +47,10 @@ export function createOutputSink(options: {
   /** Whether `hostFd` was opened for this process, and doesn't block. */
   readonly isOwn: boolean;
   readonly native: NativeDescriptors | null;
+  readonly budget: OutputBudget;
   readonly nowNs: () => bigint;
 }): OutputSink {
-  const { stream, logFd, hostFd, nowNs } = options;
+  const { stream, logFd, hostFd, budget, nowNs } = options;
   const header = new Uint8Array(LOG_HEADER_BYTES);
   const headerView = new DataView(header.buffer);
   const put = hostFd === null ? null : writerOf({ ...options, hostFd });
@@ -57,6 +77,7 @@ export function createOutputSink(options: {
     hostFd,
     isTerminal: hostFd !== null && isatty(hostFd),
     record: (parts) => {
+      budget.take(totalOf(parts));
       try {
         log(parts);
         return ERRNO.SUCCESS;

@@ -21,6 +21,7 @@ import type { FilePolicy } from '../handle/file-policy.ts';
 import type { ListenerGrant } from '../handle/grants.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { LimitName } from '../resource/limit-reached.ts';
 import type { Secret } from '../resource/secrets.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 
@@ -126,6 +127,8 @@ export interface Limits {
   /** Of all memories together. */
   readonly memoryPages: number;
   readonly tableEntries: number;
+  /** What it may write to stdout and stderr together in this run. */
+  readonly outputBytes: number | null;
   /** What happens when fuel or time is used up. */
   readonly onLimit: OnLimit;
 }
@@ -242,5 +245,5 @@ export type GuestMessage = Exclude<CellMessage, ConfinedMessage>;
 export type Ending =
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'trap'; readonly message: string }
-  | { readonly kind: 'limit'; readonly limit: 'fuel' | 'memory' | 'table' }
+  | { readonly kind: 'limit'; readonly limit: LimitName }
   | { readonly kind: 'checkpointed' };

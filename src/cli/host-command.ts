@@ -85,7 +85,12 @@ function describeEnding({ err }: CommandContext, report: JobReport): void {
 function raisingOption(ending: RunEnding): string | null {
   if (ending.kind === 'deadline') return '--timeout';
   if (ending.kind !== 'limit') return null;
-  return { fuel: '--fuel', memory: '--max-memory', table: '--max-table' }[ending.limit];
+  return {
+    fuel: '--fuel',
+    memory: '--max-memory',
+    table: '--max-table',
+    output: '--max-output',
+  }[ending.limit];
 }
 
 function endingSentence(ending: Exclude<RunEnding, { kind: 'failed' }>): string | null {

@@ -119,6 +119,7 @@ const limitFields = {
   memoryPages: integer(0, MEMORY_PAGES_MAX),
   tableEntries: integer(0, TABLE_ENTRIES_MAX),
   carryBytesMax: integer(0, CARRY_BYTES_MAX),
+  outputBytes: nullable(integer(0)),
   onLimit: oneOf(...ON_LIMIT),
   timeoutMs: duration,
   checkpointEveryMs: duration,

@@ -126,8 +126,17 @@ function readChanges(
   options: RestoreOptions,
   { preopens, pools, kv, providers, providerPaths, listen, secrets }: GatheredOptions,
 ): RestoreChanges {
-  const { fuel, maxMemory, maxTable, carryMax, confine, onLimit, timeout, checkpointEvery } =
-    options;
+  const {
+    fuel,
+    maxMemory,
+    maxTable,
+    carryMax,
+    confine,
+    maxOutput,
+    onLimit,
+    timeout,
+    checkpointEvery,
+  } = options;
   return {
     ...(preopens.length === 0 ? {} : { preopens }),
     ...(pools.length === 0 ? {} : { pools }),
@@ -141,6 +150,7 @@ function readChanges(
     ...(maxTable === undefined ? {} : { tableEntries: maxTable }),
     ...(carryMax === undefined ? {} : { carryBytesMax: carryMax }),
     ...(confine === undefined ? {} : { confine }),
+    ...(maxOutput === undefined ? {} : { outputBytes: maxOutput }),
     ...(onLimit === undefined ? {} : { onLimit }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),

@@ -48,6 +48,7 @@ export interface SharedOptions {
   readonly maxTable?: number;
   readonly carryMax?: number;
   readonly confine?: ConfineMode;
+  readonly maxOutput?: number;
   readonly onLimit?: OnLimit;
   readonly rm?: boolean;
   readonly restart?: boolean;
@@ -162,6 +163,11 @@ export function addSharedOptions(
       '--max-table <entries>',
       `table entries that the guest may have (default: ${defaults.table})`,
       named('--max-table', (text) => parseCount(text, 0, TABLE_ENTRIES_MAX)),
+    )
+    .option(
+      '--max-output <size>',
+      'what the guest may write to stdout and stderr together in this run, such as 10MiB; no bound without',
+      named('--max-output', parseBytes),
     )
     .addOption(
       new Option(

@@ -6,6 +6,7 @@
  */
 export const EXIT_STATUS = {
   success: 0,
+  outputLimit: 120,
   outOfFuel: 121,
   memoryLimit: 122,
   trap: 123,

@@ -359,6 +359,7 @@ function cellWork(
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,
         tableEntries: request.tableEntries,
+        outputBytes: request.outputBytes ?? null,
         onLimit: request.onLimit ?? 'end',
       },
       invoke: request.invoke,

@@ -6,6 +6,7 @@ import type { Ending } from '../cell/protocol.ts';
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { EXIT_STATUS, guestStatus, signalStatus } from '../fault/exit-status.ts';
 import type { Facts, HostError } from '../fault/host-error.ts';
+import type { LimitName } from '../resource/limit-reached.ts';
 
 export type RunEnding =
   | Ending
@@ -20,6 +21,13 @@ export type RunEnding =
       readonly facts: Facts;
     };
 
+const LIMIT_STATUS: Readonly<Record<LimitName, number>> = {
+  fuel: EXIT_STATUS.outOfFuel,
+  memory: EXIT_STATUS.memoryLimit,
+  table: EXIT_STATUS.memoryLimit,
+  output: EXIT_STATUS.outputLimit,
+};
+
 /** The exit status that stands for an ending. */
 export function endingStatus(ending: RunEnding): number {
   switch (ending.kind) {
@@ -28,7 +36,7 @@ export function endingStatus(ending: RunEnding): number {
     case 'trap':
       return EXIT_STATUS.trap;
     case 'limit':
-      return ending.limit === 'fuel' ? EXIT_STATUS.outOfFuel : EXIT_STATUS.memoryLimit;
+      return LIMIT_STATUS[ending.limit];
     case 'checkpointed':
       return EXIT_STATUS.success;
     case 'deadline':

@@ -40,6 +40,8 @@ export interface RunRequest {
   readonly fuel: string | null;
   readonly memoryPages: number;
   readonly tableEntries: number;
+  /** Absent in requests of jobs that are older than the option: no bound. */
+  readonly outputBytes?: number | null;
   /** Absent in requests of jobs that are older than the option: `end`. */
   readonly onLimit?: OnLimit;
   readonly timeoutMs: number | null;

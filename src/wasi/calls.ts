@@ -5,6 +5,7 @@
  */
 import { AssertionError } from 'node:assert';
 import { errnoOf } from '../abi/errno.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
 import { GuestExit } from './environment.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the parameters of wasm imports are numbers and bigints by position
@@ -72,7 +73,8 @@ export function contained(call: Call): Call {
 
 /** A guest deep in its recursion ends by its stack, wherever the last frame was; our own bugs are not hidden. */
 function outcome(error: unknown): number {
-  if (error instanceof GuestExit || error instanceof AssertionError) throw error;
+  const isEnd = error instanceof GuestExit || error instanceof LimitReached;
+  if (isEnd || error instanceof AssertionError) throw error;
   if (error instanceof RangeError && error.message === STACK_EXHAUSTED) throw error;
   return errnoOf(error);
 }

@@ -2,7 +2,7 @@
  * What the calls of WASI preview1 work on: one guest's memory, arguments, handles, clocks and sleep.
  *
  * Invariants:
- * 1. A call returns an errno or INTERRUPTED; it throws nothing but `GuestExit`.
+ * 1. A call returns an errno or INTERRUPTED; it throws nothing but `GuestExit` and `LimitReached`.
  * 2. A call that returns INTERRUPTED has done nothing that making it again would do twice. What it
  *    must remember lies in `progress`; `progress` is null at the start of every other call.
  */

@@ -26,7 +26,7 @@ export const SNAPSHOT0_MODULE = 'wasi_unstable';
 
 /**
  * The calls of one guest. Each takes what the guest passes, i32 as number and i64 as bigint, and returns
- * an errno or INTERRUPTED; it throws nothing but `GuestExit`. `proc_exit` never returns.
+ * an errno or INTERRUPTED; it throws nothing but `GuestExit` and `LimitReached`. `proc_exit` never returns.
  */
 export function createPreview1(environment: WasiEnvironment): Calls {
   return guard(callsOf(environment, PREVIEW1));

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDescriptorStdin } from '../../src/cell/descriptor-stdin.ts';
 import { createGuestPause } from '../../src/cell/guest-pause.ts';
-import { createOutputSink } from '../../src/cell/output-sink.ts';
+import { createOutputBudget, createOutputSink } from '../../src/cell/output-sink.ts';
 import {
   createSharedControl,
   type SharedControl,
@@ -114,6 +114,7 @@ describe('a stream that does not block', () => {
 
   test.each([true, false])('output takes what a pipe has room for (its own: %s)', (isOwn) => {
     const sink = createOutputSink({
+      budget: createOutputBudget(null),
       stream: 1,
       logFd: null,
       hostFd: pipe.write,

@@ -30,7 +30,7 @@ const fromHost: readonly HostMessage[] = [
         readOnly: false,
       },
     ],
-    limits: { fuel: 10n, memoryPages: 17, tableEntries: 100, onLimit: 'end' },
+    limits: { fuel: 10n, memoryPages: 17, tableEntries: 100, outputBytes: null, onLimit: 'end' },
     invoke: null,
     trapUnknownImports: false,
     wasi: 'stasis',

@@ -257,3 +257,31 @@ describe('what the guest is given', () => {
     expect((await cli(['run', '--dir-ro', `${data}::/data`, files])).status).not.toBe(0);
   });
 });
+
+describe('a guest that writes too much', () => {
+  const line = 'go\n'.repeat(3);
+  const writer = module(
+    'writer',
+    `${EXIT}${MEMORY}(data (i32.const 0) "\\08\\00\\00\\00\\09\\00\\00\\00go\\ngo\\ngo\\n")
+     ${start(`(loop $l (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 50)))
+                      (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 50))) (br $l))`)}`,
+  );
+
+  test.each(['stasis', 'wasmer'])('ends at the write that is too much, on %s', async (layer) => {
+    const words = ['run', '--wasi', layer, '--max-output', '50B', writer];
+    const { status, stdout, stderr } = await cli(words);
+    expect(status).toBe(120);
+    expect(stdout).toBe(line.repeat(3));
+    expect(stderr).toBe(
+      `${line.repeat(2)}stasis: the guest reached its output limit\ntry: run it with a larger --max-output\n`,
+    );
+  });
+
+  test('has what it may write again after a restore', async () => {
+    const flags = ['--name', 'writer', '--max-output', '50B', '--checkpoint-at-call', '3'];
+    const first = await cli(['run', ...flags, writer]);
+    expect(first.status).toBe(120);
+    const { status, stdout } = await cli(['restore', 'writer']);
+    expect([status, stdout]).toEqual([120, line.repeat(2)]);
+  });
+});

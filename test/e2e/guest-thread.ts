@@ -29,6 +29,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
       fuel: null,
       memoryPages: request.memoryPages,
       tableEntries: request.tableEntries,
+      outputBytes: null,
       onLimit: 'end',
     },
     invoke: request.invoke,

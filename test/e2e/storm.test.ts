@@ -44,6 +44,13 @@ interface Hostile {
 const DEADLINE = { kind: 'deadline' };
 const TIMED = ['--timeout', '2s'];
 
+const FLOOD = module(
+  'flood',
+  `${WASI} "fd_write" (func $w (param i32 i32 i32 i32) (result i32))) ${MEMORY}
+       (data (i32.const 0) "\\00\\01\\00\\00\\00\\80\\00\\00")
+       ${start(forever('(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))'))}`,
+);
+
 const HOSTILE: Readonly<Record<string, Hostile>> = {
   'an endless loop, by time': {
     module: module('loop', MEMORY + start(forever(''))),
@@ -89,15 +96,15 @@ const HOSTILE: Readonly<Record<string, Hostile>> = {
     options: TIMED,
     ending: DEADLINE,
   },
-  'a flood of output': {
-    module: module(
-      'flood',
-      `${WASI} "fd_write" (func $w (param i32 i32 i32 i32) (result i32))) ${MEMORY}
-       (data (i32.const 0) "\\00\\01\\00\\00\\00\\80\\00\\00")
-       ${start(forever('(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))'))}`,
-    ),
+  'a flood of output, by time': {
+    module: FLOOD,
     options: [...TIMED, '--no-log'],
     ending: DEADLINE,
+  },
+  'a flood of output, by its size': {
+    module: FLOOD,
+    options: ['--max-output', '3MiB'],
+    ending: { kind: 'limit', limit: 'output' },
   },
   'a flood of handles': {
     module: module(

@@ -11,7 +11,7 @@ export const EMPTY_START: StartMessage = {
   pools: [],
   kv: [],
   providers: [],
-  limits: { fuel: null, memoryPages: 1, tableEntries: 1, onLimit: 'end' },
+  limits: { fuel: null, memoryPages: 1, tableEntries: 1, outputBytes: null, onLimit: 'end' },
   invoke: null,
   trapUnknownImports: false,
   wasi: 'stasis',

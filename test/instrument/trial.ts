@@ -7,9 +7,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { FuelMeter } from '../../src/cell/fuel-meter.ts';
-import { GuestInstance, LimitReached, type Outcome } from '../../src/cell/guest-instance.ts';
+import { GuestInstance, type Outcome } from '../../src/cell/guest-instance.ts';
 import { LocalTwins } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
+import { LimitReached } from '../../src/resource/limit-reached.ts';
 import { type EngineModule, engine, type WasmFunction } from '../../src/wasm/engine.ts';
 import { readModule, type WasmModule } from '../../src/wasm/module.ts';
 import { Exit, type HostState, hostFunction } from './wasi-stand-in.ts';
