@@ -1,7 +1,7 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi|start] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi|start|vault] [KERNEL…]`.
  *
- * It prints six tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
+ * It prints eight tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
  * passes or fails. `docs/performance.md` says what they mean.
  */
@@ -18,10 +18,11 @@ import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { measureStarting, type StartResult } from './starting.ts';
 import { Table } from './table.ts';
+import { measureVault, type VaultResult } from './vault.ts';
 import { measureWasi, type WasiResult } from './wasi-hosts.ts';
 
 const MB = 1e6;
-const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi', 'start'] as const;
+const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi', 'start', 'vault'] as const;
 type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
@@ -47,6 +48,7 @@ try {
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
     start: wants('start') ? await benchStarting() : [],
+    vault: wants('vault') ? await benchVault() : null,
     machine: machineFacts(),
   };
   if (kernels.length === 0 && !quick) keep(results);
@@ -154,6 +156,50 @@ function benchInstrument(): readonly InstrumentResult[] {
     ]);
     return result;
   });
+  print('');
+  return found;
+}
+
+async function benchVault(): Promise<VaultResult> {
+  const found = await measureVault({
+    folder: scratch.folder,
+    pages: quick ? 240 : 960,
+    rounds: quick ? 1 : 5,
+    checkpoints: quick ? [100, 1000] : [100, 1000, 10_000],
+  });
+  const { rates, anchors, growth } = found;
+  print(
+    `The vault with ${(found.dataBytes / MB).toFixed(0)} MB, beside a backup-like pass in the same run.\n`,
+  );
+  const heads = ['   MB/s', '/ memcpy', '/ AES-GCM', '/ SHA-256', '/ backup-like'];
+  const table = new Table(['work', ...heads], 28, print);
+  const works = [
+    ['seal', rates.seal],
+    ['seal again, 5 % changed', rates.sealAgain],
+    ['backup-like', rates.backupLike],
+    ['verify --read-data, of two', rates.verify],
+    ['restore', rates.restore],
+    ['memcpy', anchors.memcpy],
+    ['AES-GCM', anchors.aesGcm],
+    ['SHA-256', anchors.sha256],
+  ] as const;
+  for (const [work, rate] of works) {
+    const bases = [anchors.memcpy, anchors.aesGcm, anchors.sha256, rates.backupLike];
+    table.row([work, rate.toFixed(0), ...bases.map((base) => (rate / base).toFixed(2))]);
+  }
+  print(
+    `A sync takes ${anchors.fdatasyncMs.toFixed(1)} ms. Stored: ${(found.storedShare * 100).toFixed(1)} % of the data, ` +
+      `then ${(found.storedAgainShare * 100).toFixed(1)} % of that.\n`,
+  );
+  const columns = ['seal', 'findLast', 'listJob', 'restore', 'remove', 'collect', 'open'] as const;
+  const times = new Table(
+    ['ms with so many', ...columns.map((name) => name.padStart(9))],
+    16,
+    print,
+  );
+  for (const row of growth) {
+    times.row([String(row.checkpoints), ...columns.map((name) => row[name].toFixed(1))]);
+  }
   print('');
   return found;
 }

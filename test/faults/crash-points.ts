@@ -115,6 +115,7 @@ async function crashRecovery(
     const expected = {
       kept: new Map([...before.kept, ...since.kept]),
       gone: new Set([...before.gone, ...since.gone]),
+      backedUp: before.backedUp,
     };
     const images = new Map([...recording.images, ...recovery.images]);
     await at(done, recording, () => checkSurvivor(again, { images }, expected, true));

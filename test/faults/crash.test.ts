@@ -83,3 +83,16 @@ test.each([
     await vault.close();
   }),
 );
+
+test('a vault is backed up twice, and power is lost after each operation', () =>
+  cutEverywhere('backing up', async (recorder) => {
+    const vault = await recorder.openVault();
+    const first = await recorder.seal(vault, 'first', makeImage(1, 2));
+    await recorder.seal(vault, 'kept', makeImage(2, 1));
+    recorder.begin();
+    await recorder.backUp(vault);
+    await recorder.seal(vault, 'second', makeImage(3, 1), BOB);
+    await recorder.remove(vault, [first]);
+    await recorder.backUp(vault);
+    await vault.close();
+  }));

@@ -26,7 +26,9 @@ export interface Step {
 
 export type Told =
   | { readonly at: number; readonly what: 'sealed'; readonly id: string; readonly name: string }
-  | { readonly at: number; readonly what: 'removing' | 'removed'; readonly id: string };
+  | { readonly at: number; readonly what: 'removing' | 'removed'; readonly id: string }
+  /** With what was sealed by then. */
+  | { readonly at: number; readonly what: 'backed up'; readonly ids: readonly string[] };
 
 export interface Recording {
   readonly steps: readonly Step[];
@@ -49,7 +51,12 @@ export interface Recorder extends Recording {
   /** Seals under a name of its own, and notes it. */
   seal(vault: Vault, name: string, image: Image, requester?: Requester): Promise<string>;
   remove(vault: Vault, ids: readonly string[], requester?: Requester): Promise<void>;
+  /** To `BACKUP`, below the root. */
+  backUp(vault: Vault): Promise<void>;
 }
+
+/** Where backups go: nothing of the way there is made beforehand. */
+export const BACKUP = join('elsewhere', 'backup');
 
 /** The key lies two directories away from the vault: what made those durable must not be chance. */
 export function placesBelow(root: string): Places {
@@ -101,6 +108,12 @@ export async function record(
       await vault.remove(requester, ids);
       for (const id of ids) told.push({ at: steps.length, what: 'removed', id });
     },
+    backUp: async (vault) => {
+      recorder.phase = 'backing up';
+      await vault.backUp(join(root, BACKUP));
+      const ids = [...expectedAfter(recorder, steps.length).kept.keys()];
+      told.push({ at: steps.length, what: 'backed up', ids });
+    },
   };
   await watchingSqlite(watcher, () => work(recorder));
   return recorder;
@@ -120,13 +133,17 @@ export interface Expected {
   readonly kept: ReadonlyMap<string, string>;
   /** Checkpoints that must not be there. */
   readonly gone: ReadonlySet<string>;
+  /** What the backup must hold; null when there need be none. */
+  readonly backedUp: readonly string[] | null;
 }
 
 /** What must be so after a crash when `done` operations were done. */
 export function expectedAfter({ told }: Recording, done: number): Expected {
   const kept = new Map<string, string>();
   const gone = new Set<string>();
+  let backedUp = null as readonly string[] | null;
   for (const one of told) {
+    if (one.what === 'backed up' && one.at <= done) backedUp = one.ids;
     // An intention binds nobody before its first operation; a promise binds at once.
     if (one.what === 'sealed' && one.at <= done) kept.set(one.id, one.name);
     if (one.what === 'removing' && one.at < done) kept.delete(one.id);
@@ -135,5 +152,6 @@ export function expectedAfter({ told }: Recording, done: number): Expected {
       gone.add(one.id);
     }
   }
-  return { kept, gone };
+  // The next backup, which may be there already, lacks what was removed since.
+  return { kept, gone, backedUp: backedUp?.filter((id) => kept.has(id)) ?? null };
 }

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
-import { ALICE, BOB, makeImage, opensAs, placesIn } from '../vault/test-vault.ts';
+import { ALICE, BOB, makeImage, open, opensAs, placesIn } from '../vault/test-vault.ts';
 import type { DiskState } from './crash-model.ts';
-import { type Expected, type Recording, record } from './recording.ts';
+import { BACKUP, type Expected, placesBelow, type Recording, record } from './recording.ts';
 
 /** In memory where there is such a place: what is tried here is a model's disk, not this machine's. */
 const ROOM = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -32,12 +32,13 @@ export function digestOf(state: DiskState): string {
 export async function checkSurvivor(
   state: DiskState,
   { images }: Pick<Recording, 'images'>,
-  { kept, gone }: Expected,
+  { kept, gone, backedUp }: Expected,
   worksOn: boolean,
 ): Promise<Recording> {
   const root = scratchRoot();
   try {
     putDown(root, state);
+    if (backedUp !== null) await checkBackup(root, backedUp, images);
     return await record(root, async (recorder) => {
       let vault = await recorder.openVault();
       for (const requester of [ALICE, BOB]) {
@@ -65,6 +66,24 @@ export async function checkSurvivor(
   } finally {
     rmSync(root, { recursive: true });
   }
+}
+
+async function checkBackup(
+  root: string,
+  wanted: readonly string[],
+  images: Recording['images'],
+): Promise<void> {
+  const places = { ...placesBelow(root), directory: join(root, BACKUP) };
+  const vault = await open(places, { mode: 'existing' });
+  const listed = [...(await vault.list(ALICE)), ...(await vault.list(BOB))];
+  const ids = new Set(listed.map(({ id }) => id));
+  expect(wanted.filter((id) => !ids.has(id))).toEqual([]);
+  for (const info of listed) {
+    const image = images.get(info.name)!;
+    expect(await opensAs(vault, image.requester, info, image)).toBe(true);
+  }
+  await vault.verifyLedger();
+  await vault.close();
 }
 
 function putDown(root: string, state: DiskState): void {
