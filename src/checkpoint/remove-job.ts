@@ -27,5 +27,5 @@ export async function removeJob(
   }
   removeJobFiles(places, job.id);
   table.remove(job.id);
-  dropModules(places, table.modules());
+  table.withModules((used) => dropModules(places, used));
 }

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HostError } from '../fault/host-error.ts';
+import { visibleText } from '../fault/visible-text.ts';
 import { type DoorPlace, openDoorSocket } from '../host/door-socket.ts';
 import { DOOR_LIMITS, type Doorkeeper, keepDoor } from '../host/doorkeeper.ts';
 import { JobTable } from '../host/job-table.ts';
@@ -64,7 +65,7 @@ export async function serveDaemon(context: CommandContext, options: DaemonOption
       settings: settingsFor(settings, self, user),
     }),
     frameRefusal: (error) => frameTell(failedTell(error)),
-    onWorkFailed: (why) => say(`a job could not be restored: ${why}`),
+    onWorkFailed: (why) => say(`a job could not be restored: ${visibleText(why)}`),
   });
   restart(door, table, self, say);
   say(
@@ -79,7 +80,7 @@ export async function serveDaemon(context: CommandContext, options: DaemonOption
   notifySupervisor(supervisor, 'STOPPING=1');
   await door.close(SERVED_WITHIN_MS);
   const left = await stopJobs(table, options.stopWithin ?? STOP_WITHIN_MS);
-  for (const { job, why } of left) say(`job ${job} was killed: ${why}`);
+  for (const { job, why } of left) say(`job ${job} was killed: ${visibleText(why)}`);
   table.close();
   // An attendant that is still busy must not keep this process.
   process.exit(0);

@@ -230,10 +230,15 @@ export class JobTable {
     this.#change('DELETE FROM jobs WHERE id = ?', id);
   }
 
-  /** Digests of the modules that jobs of any owner here were made from. */
-  modules(): Set<string> {
-    const rows = guard(() => this.#database.prepare('SELECT DISTINCT module FROM jobs').all());
-    return new Set(rows.map((row) => String(row['module'])));
+  /**
+   * Hands over the digests of the modules that jobs of any owner here were made from. No job can be added until
+   * `body` is over: one whose module is kept meanwhile would find it gone.
+   */
+  withModules<T>(body: (digests: ReadonlySet<string>) => T): T {
+    return this.#transaction(() => {
+      const rows = this.#database.prepare('SELECT DISTINCT module FROM jobs').all();
+      return body(new Set(rows.map((row) => String(row['module']))));
+    });
   }
 
   /** Writes the whole table, as it is at one moment, to `path`, in place of what is there. Throws ERR_IO. */
