@@ -27,6 +27,7 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
   /** The present generation of trash. */
   generation(): Promise<number>;
   forgetTrash(name: string): Promise<void>;
+  packNames(): Promise<ReadonlySet<string>>;
   /** Writes, and changes nothing. */
   touch(): Promise<void>;
 } {
@@ -70,6 +71,18 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
           ? prepare(`${columns} ORDER BY number`).all()
           : prepare(`${columns} WHERE owner = ? ORDER BY number`).all(owner);
       return rows.map((row) => ({ ...packRow(row), usedBytes: integer(row, 'used_bytes') }));
+    },
+    wastefulPacks: async () =>
+      prepare(
+        `SELECT name, owner, wrapped_key, bytes, used_bytes FROM packs WHERE used_bytes < bytes`,
+      )
+        .all()
+        .map((row) => ({ ...packRow(row), usedBytes: integer(row, 'used_bytes') })),
+    packTotals: async () => {
+      const row = prepare(
+        `SELECT coalesce(sum(bytes), 0) AS bytes, coalesce(sum(used_bytes), 0) AS used_bytes FROM packs`,
+      ).get();
+      return { bytes: integer(row, 'bytes'), usedBytes: integer(row, 'used_bytes') };
     },
     packBytes: async (owner) =>
       integer(
@@ -132,6 +145,39 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
       prepare('SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? ORDER BY sequence')
         .all(owner)
         .map(checkpointKey),
+    newestCheckpoints: async (owner, below, countMax) =>
+      prepare(
+        `SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? AND sequence < ?
+         ORDER BY sequence DESC LIMIT ?`,
+      )
+        .all(owner, below, countMax)
+        .map(checkpointKey),
+    newestOfJob: async (owner, job, below, countMax) =>
+      prepare(
+        `SELECT id, sequence, job, mark FROM checkpoints
+         WHERE owner = ?1 AND job = ?2 AND sequence < ?3
+         UNION ALL SELECT id, sequence, job, mark FROM checkpoints
+         WHERE owner = ?1 AND job IS NULL AND sequence < ?3
+         ORDER BY sequence DESC LIMIT ?4`,
+      )
+        .all(owner, job, below, countMax)
+        .map(checkpointKey),
+    checkpointCount: async (owner) =>
+      integer(
+        prepare('SELECT count(*) AS count FROM checkpoints WHERE owner = ?').get(owner),
+        'count',
+      ),
+    checkpointLines: async (owner) => {
+      const row = prepare(
+        `SELECT coalesce(group_concat(
+           sequence || ' ' || id || iif(job IS NULL, '', ' job ' || lower(hex(job))) ||
+           iif(mark IS NULL, '', ' mark ' || lower(hex(mark))) || char(10), '' ORDER BY sequence), '')
+           AS lines, coalesce(sum(length(id) <> 32), 0) AS strange
+         FROM checkpoints WHERE owner = ?`,
+      ).get(owner);
+      if (integer(row, 'strange') > 0) throw damaged('id');
+      return text(row, 'lines');
+    },
     ledger: async (first, countMax) =>
       prepare(
         'SELECT number, owner, record, mac FROM ledger WHERE number >= ? ORDER BY number LIMIT ?',
@@ -285,6 +331,12 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
     forgetTrash: async (name) => {
       prepare('DELETE FROM trash WHERE name = ?').run(name);
     },
+    packNames: async () =>
+      new Set(
+        prepare('SELECT name FROM packs')
+          .all()
+          .map((row) => text(row, 'name')),
+      ),
     touch: async () => {
       prepare('UPDATE vault SET generation = generation').run();
     },

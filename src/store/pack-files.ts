@@ -16,7 +16,7 @@ import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import type { FileFacts, FilePort, OpenFile } from './file-port.ts';
 import type { SqliteIndex } from './sqlite-index.ts';
-import type { IndexView, PackHold, PackStore, PackWriter, Swept } from './store.ts';
+import type { IndexView, PackHold, PackStore, PackWriter, SweepScope, Swept } from './store.ts';
 import { type Lease, takeLease } from './writer-lease.ts';
 
 const PACK_NAME = /^([0-9a-f]{16})-[0-9]{1,15}\.pack$/;
@@ -36,6 +36,7 @@ type SweepRows = Pick<IndexView, 'pack' | 'trash'> & {
   generation(): Promise<number>;
   forgetTrash(name: string): Promise<void>;
   touch(): Promise<void>;
+  packNames(): Promise<ReadonlySet<string>>;
 };
 
 export interface PackFiles extends PackStore {
@@ -68,15 +69,16 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       checkName(pack);
       return (await look(pack))?.bytes ?? null;
     },
-    sweep: async (keptGenerations) => {
-      const planned = await index.exclusively((rows) => sweep(rows, keptGenerations, null));
+    sweep: async (keptGenerations, scope) => {
+      const planned = await index.exclusively((rows) => sweep(rows, keptGenerations, scope, null));
       // A commit of which nobody knows whether it failed may still stand at the end of the log, and name
       // one of the orphans. Any other commit takes its place there, for good.
       if (planned.orphans > 0) await index.exclusively((rows) => rows.touch());
       if (planned.packs === 0 && planned.locks === 0) return planned;
-      return index.exclusively((rows) => sweep(rows, keptGenerations, removeFile));
+      return index.exclusively((rows) => sweep(rows, keptGenerations, scope, removeFile));
     },
-    planSweep: (keptGenerations) => index.exclusively((rows) => sweep(rows, keptGenerations, null)),
+    planSweep: (keptGenerations) =>
+      index.exclusively((rows) => sweep(rows, keptGenerations, 'everything', null)),
     hold,
     destroy: async (names) => {
       for (const pack of names) {
@@ -189,6 +191,7 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   async function sweep(
     rows: SweepRows,
     keptGenerations: number,
+    scope: SweepScope,
     discard: typeof removeFile | null,
   ): Promise<Swept & { readonly orphans: number; readonly locks: number }> {
     const locks = await listNames(writers);
@@ -204,7 +207,8 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       held ? Number.POSITIVE_INFINITY : keptGenerations,
       discard,
     );
-    const orphans = await listOrphans(rows, locks, dead);
+    const looks = scope === 'everything' || dead.size > 0;
+    const orphans = looks ? await listOrphans(rows, locks, dead) : [];
     for (const { name, bytes } of orphans) {
       swept.packs++;
       swept.bytes += bytes;
@@ -252,11 +256,12 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   ): Promise<{ readonly name: string; readonly bytes: number }[]> {
     const live = new Set(locks.filter((name) => !dead.has(name)));
     const trash = new Set((await rows.trash()).map(({ pack }) => pack));
+    const named = await rows.packNames();
     const orphans: { readonly name: string; readonly bytes: number }[] = [];
     for (const name of await listNames(packs)) {
       const owner = PACK_NAME.exec(name)?.[1];
       if (owner === undefined || live.has(`${owner}.lease`) || trash.has(name)) continue;
-      if ((await rows.pack(name)) !== null) continue;
+      if (named.has(name)) continue;
       orphans.push({ name, bytes: (await look(name))?.bytes ?? 0 });
     }
     return orphans;

@@ -27,14 +27,17 @@ export interface PackStore {
    * behind and the index doesn't name. Never a live writer's pack. While somebody holds the packs
    * (`hold`), nothing is deleted from the trash. ERR_IO, ERR_VAULT_BUSY.
    */
-  sweep(keptGenerations: number): Promise<Swept>;
-  /** What `sweep` would delete. ERR_IO, ERR_VAULT_BUSY. */
+  sweep(keptGenerations: number, scope: SweepScope): Promise<Swept>;
+  /** What `sweep` of everything would delete. ERR_IO, ERR_VAULT_BUSY. */
   planSweep(keptGenerations: number): Promise<Swept>;
   /** Until it is released, in whichever way this process ends, no pack is deleted by anybody. */
   hold(): Promise<PackHold>;
   /** Deletes these packs now, whoever holds them: for what is to be forgotten. No error for what is gone. */
   destroy(packs: readonly string[]): Promise<void>;
 }
+
+/** `trash`: what dead writers left is looked for only where they left a lease, too. */
+export type SweepScope = 'trash' | 'everything';
 
 export interface PackHold {
   release(): Promise<void>;
@@ -94,6 +97,10 @@ export interface IndexView {
   pack(name: string): Promise<PackRow | null>;
   /** An owner's packs, or all. */
   packs(owner?: number): Promise<readonly PackUse[]>;
+  /** Packs of which not all is used. */
+  wastefulPacks(): Promise<readonly PackUse[]>;
+  /** Bytes of all packs together. */
+  packTotals(): Promise<Pick<PackUse, 'bytes' | 'usedBytes'>>;
   /** Bytes of all packs of an owner. */
   packBytes(owner: number): Promise<number>;
   /** The chunks in a pack, in the order in which they lie. */
@@ -105,8 +112,28 @@ export interface IndexView {
   /** One entry for each identity, in their order; null where the owner has no such chunk. */
   chunks(owner: number, identities: readonly Uint8Array[]): Promise<readonly (ChunkRow | null)[]>;
   checkpoint(id: string): Promise<CheckpointRow | null>;
-  /** Ids and sequences of all of an owner's checkpoints, ascending by sequence. */
+  /** All of an owner's checkpoints, ascending by sequence. */
   checkpointKeys(owner: number): Promise<readonly CheckpointKey[]>;
+  /** Those with a sequence below `below`, descending, `countMax` at most. */
+  newestCheckpoints(
+    owner: number,
+    below: number,
+    countMax: number,
+  ): Promise<readonly CheckpointKey[]>;
+  /** The same, of those that say this of their job, or nothing. */
+  newestOfJob(
+    owner: number,
+    job: Uint8Array,
+    below: number,
+    countMax: number,
+  ): Promise<readonly CheckpointKey[]>;
+  checkpointCount(owner: number): Promise<number>;
+  /**
+   * All of an owner's checkpoints as text, ascending by sequence, a line each:
+   * `<sequence> <id>[ job <hex>][ mark <hex>]\n`. ERR_VAULT_DAMAGED for an id that has not 32 characters,
+   * which could be taken for more than one line.
+   */
+  checkpointLines(owner: number): Promise<string>;
   /** Entries with numbers from `first`, ascending, `countMax` at most. */
   ledger(first: number, countMax: number): Promise<readonly LedgerRow[]>;
   /** The last entry about an owner. */

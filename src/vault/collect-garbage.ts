@@ -63,10 +63,13 @@ export async function collectGarbage(
   { dryRun, emptyTrash, unusedBytesMax }: CollectRequest,
 ): Promise<Collected> {
   const { store } = context;
-  const packs = await context.read((view) => view.packs());
-  const packBytes = sum(packs, ({ bytes }) => bytes);
-  const unusedBytes = sum(packs, unused);
-  const chosen = choosePacks(packs, unusedBytesMax(packBytes));
+  const { totals, wasteful } = await context.read(async (view) => ({
+    totals: await view.packTotals(),
+    wasteful: await view.wastefulPacks(),
+  }));
+  const packBytes = totals.bytes;
+  const unusedBytes = sum(wasteful, unused);
+  const chosen = choosePacks(wasteful, unusedBytesMax(packBytes));
   if (!dryRun) {
     await context.write((transaction) => transaction.nextGeneration());
     for (const [owner, own] of Map.groupBy(chosen, (pack) => pack.owner)) {
@@ -76,7 +79,9 @@ export async function collectGarbage(
   // Whoever collects without a pause would otherwise leave others no moment for a transaction of theirs.
   if (!dryRun) await pause(FAIR_PAUSE_MS);
   const keep = emptyTrash ? 0 : TRASH_GENERATIONS;
-  const swept = await (dryRun ? store.packs.planSweep(keep) : store.packs.sweep(keep));
+  const swept = await (dryRun
+    ? store.packs.planSweep(keep)
+    : store.packs.sweep(keep, 'everything'));
   return {
     packBytes,
     unusedBytes,
@@ -92,9 +97,7 @@ export async function collectGarbage(
 
 /** The worst first, until what is left unused is no more than it may be. */
 function choosePacks(packs: readonly PackUse[], unusedBytesMax: number): readonly PackUse[] {
-  const wasteful = packs
-    .filter((pack) => unused(pack) > 0)
-    .sort((a, b) => unused(b) / b.bytes - unused(a) / a.bytes);
+  const wasteful = packs.toSorted((a, b) => unused(b) / b.bytes - unused(a) / a.bytes);
   let left = sum(wasteful, unused);
   const chosen: PackUse[] = [];
   for (const pack of wasteful) {

@@ -60,7 +60,7 @@ export async function grantOperator(
     const event = 'operator granted';
     const entry = await appendLedger(transaction, keys, time, { event, ...about });
     const changed = { operators: [...operators, operator].sort() };
-    await saveOwner(transaction, owner, changed, owner.checkpoints, entry, random);
+    await saveOwner(transaction, owner, changed, entry, random);
   });
 }
 
@@ -79,7 +79,7 @@ export async function revokeOperator(
     const event = 'operator revoked';
     const entry = await appendLedger(transaction, keys, now(), { event, ...about });
     const changed = { operators: operators.filter((one) => one !== operator) };
-    await saveOwner(transaction, owner, changed, owner.checkpoints, entry, random);
+    await saveOwner(transaction, owner, changed, entry, random);
     return true;
   });
 }
@@ -113,7 +113,7 @@ export async function noteOperator(
     const owner = await loadRequested(transaction, keys, requester);
     if (owner === null) return;
     const entry = await appendLedger(transaction, keys, now(), { ...what, owner: name, operator });
-    await saveOwner(transaction, owner, {}, owner.checkpoints, entry, random);
+    await saveOwner(transaction, owner, {}, entry, random);
   });
 }
 

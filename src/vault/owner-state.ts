@@ -15,11 +15,10 @@
  *    back as it once was: the ledger would go on after `entry`. (Putting back the whole vault as it once
  *    was can't be seen from within it.)
  */
-import { createHash } from 'node:crypto';
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import { arrayOf, bytes, checkShape, integer, mapOf, type ShapeOf, text } from '../cbor/shape.ts';
-import type { CheckpointKey, IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
+import type { IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
 import { vaultDamaged } from './damage.ts';
 import { appendLedger, ledgerEventOf } from './ledger.ts';
 import { checkOwnerList, currentEpoch, saveOwnerList } from './owner-list.ts';
@@ -53,8 +52,6 @@ export interface LoadedOwner {
   readonly number: number;
   readonly keys: OwnerKeys;
   readonly state: OwnerState;
-  /** Ascending by sequence; exactly those that the state vouches for. */
-  readonly checkpoints: readonly CheckpointKey[];
 }
 
 /** Keys alone, not yet checked against the checkpoints; null for an owner that the vault doesn't know. */
@@ -85,7 +82,10 @@ async function checkUnknown(view: IndexView, owner: string): Promise<void> {
   throw vaultDamaged('The list of owners', { owner });
 }
 
-/** The owner and all of the owner's checkpoints, checked; null as above. Throws ERR_VAULT_DAMAGED. */
+/**
+ * The owner, with state and list of checkpoints checked: in this transaction, the rows of the owner's
+ * checkpoints are exactly those that the state vouches for. Null as above. Throws ERR_VAULT_DAMAGED.
+ */
 export async function loadOwner(
   view: IndexView,
   keys: VaultKeys,
@@ -94,15 +94,15 @@ export async function loadOwner(
   const found = await loadOwnerKeys(view, keys, owner);
   if (found === null) return null;
   const state = openState(found.keys, found.sealedState);
-  const checkpoints = await view.checkpointKeys(found.number);
-  if (Buffer.compare(state.live, digestLive(found.keys, checkpoints)) !== 0) {
+  const lines = await view.checkpointLines(found.number);
+  if (Buffer.compare(state.live, digestLive(found.keys, lines)) !== 0) {
     throw vaultDamaged("The list of the owner's checkpoints", { owner });
   }
   const entry = await view.lastLedgerOf(owner);
   if (entry?.number !== state.entry || Buffer.compare(entry.mac, state.mac) !== 0) {
     throw vaultDamaged('The ledger', { entry: state.entry });
   }
-  return { number: found.number, keys: found.keys, state, checkpoints };
+  return { number: found.number, keys: found.keys, state };
 }
 
 /** Makes an owner that the vault doesn't know yet. */
@@ -117,33 +117,33 @@ export async function addOwner(
   const entry = await appendLedger(transaction, keys, time, { event: 'owner added', owner });
   const epoch = await currentEpoch(transaction, keys);
   const fresh = { sequence: 0, stampMs: 0, ...(epoch === 0 ? {} : { epoch }) };
-  const state = makeState(ownerKeys, fresh, [], entry);
+  const state = makeState(ownerKeys, fresh, '', entry);
   const sealed = sealState(ownerKeys, state, random);
   const number = await transaction.addOwner({ name: owner, wrappedKey: wrapped, state: sealed });
   await saveOwnerList(transaction, keys, entry, random);
-  return { number, keys: ownerKeys, state, checkpoints: [] };
+  return { number, keys: ownerKeys, state };
 }
 
 /**
- * Writes the state after a change: `progress` over what it was. `checkpoints` are those that there are now,
- * ascending; `entry` is the change's own in the ledger.
+ * Writes the state after a change, which vouches for the checkpoints' rows as they are now: `progress` over
+ * what it was. `entry` is the change's own in the ledger.
  */
 export async function saveOwner(
   transaction: IndexTransaction,
-  owner: Pick<LoadedOwner, 'number' | 'keys' | 'state'>,
+  owner: LoadedOwner,
   progress: Partial<OwnerProgress>,
-  checkpoints: readonly CheckpointKey[],
   entry: LedgerRow,
   random: Random,
 ): Promise<void> {
-  const state = makeState(owner.keys, { ...owner.state, ...progress }, checkpoints, entry);
+  const lines = await transaction.checkpointLines(owner.number);
+  const state = makeState(owner.keys, { ...owner.state, ...progress }, lines, entry);
   await transaction.setOwnerState(owner.number, sealState(owner.keys, state, random));
 }
 
 function makeState(
   keys: OwnerKeys,
   { sequence, stampMs, operators, epoch }: OwnerProgress,
-  checkpoints: readonly CheckpointKey[],
+  lines: string,
   entry: LedgerRow,
 ): OwnerState {
   return {
@@ -151,7 +151,7 @@ function makeState(
     stampMs,
     ...(operators === undefined || operators.length === 0 ? {} : { operators }),
     ...(epoch === undefined ? {} : { epoch }),
-    live: digestLive(keys, checkpoints),
+    live: digestLive(keys, lines),
     entry: entry.number,
     mac: entry.mac,
   };
@@ -180,13 +180,7 @@ export function jobTag(keys: OwnerKeys, job: string): Uint8Array {
   return authenticate(keys.live, Buffer.from(`job ${job}`));
 }
 
-function digestLive(keys: OwnerKeys, checkpoints: readonly CheckpointKey[]): Uint8Array {
-  const list = checkpoints.map(liveLine).join('');
-  return authenticate(keys.live, Buffer.from(list));
-}
-
-function liveLine({ id, sequence, job, mark }: CheckpointKey): string {
-  const ofJob = job === null ? '' : ` job ${Buffer.from(job).toString('hex')}`;
-  const marked = mark === null ? '' : ` mark ${createHash('sha256').update(mark).digest('hex')}`;
-  return `${sequence} ${id}${ofJob}${marked}\n`;
+/** `lines`: as `IndexView.checkpointLines` gives them. */
+function digestLive(keys: OwnerKeys, lines: string): Uint8Array {
+  return authenticate(keys.live, Buffer.from(lines));
 }

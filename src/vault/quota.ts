@@ -19,11 +19,17 @@ export interface VaultCaps {
 }
 
 /** Throws ERR_QUOTA. */
-export function checkCheckpointCap({ checkpoints }: LoadedOwner, { caps }: SealRequest): void {
+export async function checkCheckpointCap(
+  view: IndexView,
+  { number }: Pick<LoadedOwner, 'number'>,
+  { caps }: SealRequest,
+): Promise<void> {
   const cap = caps?.checkpoints ?? null;
-  if (cap === null || checkpoints.length < cap) return;
+  if (cap === null) return;
+  const used = await view.checkpointCount(number);
+  if (used < cap) return;
   throw new HostError('ERR_QUOTA', `The vault keeps ${cap} checkpoints for you, and has them.`, {
-    facts: { cap: 'checkpoints', allowed: cap, used: checkpoints.length, asked: 1 },
+    facts: { cap: 'checkpoints', allowed: cap, used, asked: 1 },
     hint: 'stasis forget --keep-last 3 JOB drops older ones; stasis rm JOB drops all of a job',
   });
 }

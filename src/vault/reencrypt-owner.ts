@@ -44,7 +44,7 @@ export async function reencryptOwners(context: VaultContext): Promise<number> {
   const names = await context.read((view) => view.owners());
   let done = 0;
   for (const name of names) if (await reencryptOwner(context, name)) done++;
-  if (done > 0) await context.store.packs.sweep(0);
+  if (done > 0) await context.store.packs.sweep(0, 'trash');
   return done;
 }
 
@@ -195,8 +195,8 @@ async function commit(
   const used = new Set(rows.map(({ pack }) => pack));
   const packs = change.packs.filter((pack) => used.has(pack.name));
   const freedPacks = await transaction.replaceChunks(owner.number, packs, rows);
-  const checkpoints: (typeof owner.checkpoints)[number][] = [];
-  for (const [index, key] of owner.checkpoints.entries()) {
+  const checkpoints = await transaction.checkpointKeys(owner.number);
+  for (const [index, key] of checkpoints.entries()) {
     if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
     const { info, manifest } = await readOwnRecord(transaction, owner, key.id);
     const plain = openMark(owner.keys, key);
@@ -207,7 +207,6 @@ async function commit(
     };
     const record = sealRecord(fresh, info, done.get(hex(manifest))!.identity, random);
     await transaction.setCheckpointRecord({ ...row, record });
-    checkpoints.push(row);
   }
   await transaction.setOwnerKey(owner.number, change.wrapped);
   const event = {
@@ -218,7 +217,7 @@ async function commit(
   } as const;
   const entry = await appendLedger(transaction, keys, now(), event);
   const progress = { epoch: change.epoch };
-  await saveOwner(transaction, { ...owner, keys: fresh }, progress, checkpoints, entry, random);
+  await saveOwner(transaction, { ...owner, keys: fresh }, progress, entry, random);
   return 'done';
 }
 

@@ -6,6 +6,7 @@
  * A checkpoint that is damaged can be removed too. Which chunks it used can't be told then, so they stay.
  */
 import { HostError } from '../fault/host-error.ts';
+import type { CheckpointRow } from '../store/store.ts';
 import type { Requester } from './checkpoint-info.ts';
 import { appendLedger } from './ledger.ts';
 import { checkOwn } from './operators.ts';
@@ -34,11 +35,13 @@ export async function removeCheckpoints(
     if (owner === null) throw noSuchCheckpoint(ids[0]!);
     let last = null;
     await transaction.nextGeneration();
-    const kept = owner.checkpoints.filter(({ id }) => !wanted.has(id));
-    const removed = owner.checkpoints.filter(({ id }) => wanted.has(id));
+    const removed: CheckpointRow[] = [];
     for (const id of wanted) {
-      if (!removed.some((checkpoint) => checkpoint.id === id)) throw noSuchCheckpoint(id);
+      const row = await transaction.checkpoint(id);
+      if (row?.owner !== owner.number) throw noSuchCheckpoint(id);
+      removed.push(row);
     }
+    removed.sort((a, b) => a.sequence - b.sequence);
     for (const { id, sequence, job } of removed) {
       await transaction.removeCheckpoint(id);
       const freedPacks = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
@@ -51,10 +54,10 @@ export async function removeCheckpoints(
         freedPacks,
       });
     }
-    await saveOwner(transaction, owner, {}, kept, last!, random);
+    await saveOwner(transaction, owner, {}, last!, random);
   });
   // Done is done: what can't be deleted now stays trash, and the next sweep deletes it.
-  await store.packs.sweep(TRASH_GENERATIONS).catch(() => undefined);
+  await store.packs.sweep(TRASH_GENERATIONS, 'trash').catch(() => undefined);
 }
 
 /** Each distinct chunk of each checkpoint, by checkpoint id. */
@@ -67,9 +70,8 @@ async function usedChunks(
     const owner = await loadOwner(view, keys, requester.owner);
     const records = [];
     for (const id of ids) {
-      const isOwn = owner?.checkpoints.some((checkpoint) => checkpoint.id === id);
-      const row = isOwn ? await view.checkpoint(id) : null;
-      if (owner === null || row === null) throw noSuchCheckpoint(id);
+      const row = await view.checkpoint(id);
+      if (owner === null || row?.owner !== owner.number) throw noSuchCheckpoint(id);
       records.push({ id, record: openRecord(owner.keys, row) });
     }
     return { owner: owner!, records };

@@ -245,7 +245,7 @@ async function commit(
   const time = now();
   const owner = await loadOwner(transaction, vaultKeys, keys.owner);
   if (owner === null || !areSameOwnerKeys(owner.keys, keys)) return null;
-  checkCheckpointCap(owner, request);
+  await checkCheckpointCap(transaction, owner, request);
   const absent = new Set(await missing(transaction, owner, image));
   const unstored = [...absent].filter((name) => !pack.rows.has(name));
   if (unstored.length > 0) return { missing: unstored };
@@ -274,10 +274,9 @@ async function commit(
   const key = { id: info.id, sequence, job, mark: null };
   await transaction.addCheckpoint({ ...key, owner: owner.number, record });
   const { job: jobId, run, from } = request;
-  const before =
-    from === undefined
-      ? owner.checkpoints
-      : await useUp({ now, random }, transaction, vaultKeys, owner, from, { job: jobId, run });
+  if (from !== undefined) {
+    await useUp({ now, random }, transaction, vaultKeys, owner, from, { job: jobId, run });
+  }
   const entry = await appendLedger(transaction, vaultKeys, time, {
     event: 'sealed',
     owner: owner.keys.owner,
@@ -285,8 +284,7 @@ async function commit(
     sequence,
     job,
   });
-  const checkpoints = [...before, key];
-  await saveOwner(transaction, owner, { sequence, stampMs }, checkpoints, entry, random);
+  await saveOwner(transaction, owner, { sequence, stampMs }, entry, random);
   return { info };
 }
 

@@ -27,25 +27,32 @@ export async function selectCheckpoints(
   return read(async (view, keys) => {
     const owner = await loadRequested(view, keys, requester);
     const found: CheckpointInfo[] = [];
-    const candidates = owner === null ? [] : ofJob(owner, job);
-    for (const [index, { id }] of candidates.toReversed().entries()) {
-      if (found.length === countMax) break;
-      if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
-      const { info } = await readRecord(view, keys, owner!, id);
-      if ((job ?? info.job) === info.job && matches(info)) found.push(info);
+    if (owner === null) return found;
+    for (let below = Number.MAX_SAFE_INTEGER; found.length < countMax; ) {
+      const page = await newest(view, owner, job, below);
+      for (const { id } of page) {
+        if (found.length === countMax) break;
+        const { info } = await readRecord(view, keys, owner, id);
+        if ((job ?? info.job) === info.job && matches(info)) found.push(info);
+      }
+      if (page.length < RECORDS_PER_TURN) break;
+      below = page.at(-1)!.sequence;
+      await turn();
     }
     return found;
   });
 }
 
-/** Those that may be of the job: what was sealed in the time of format 1 does not say. */
-function ofJob(
-  { keys, checkpoints }: LoadedOwner,
+/** Of all, or those that may be of the job: what was sealed in the time of format 1 does not say. */
+function newest(
+  view: IndexView,
+  { number, keys }: LoadedOwner,
   job: string | undefined,
-): readonly CheckpointKey[] {
-  if (job === undefined) return checkpoints;
-  const tag = jobTag(keys, job);
-  return checkpoints.filter((key) => key.job === null || Buffer.compare(key.job, tag) === 0);
+  below: number,
+): Promise<readonly CheckpointKey[]> {
+  return job === undefined
+    ? view.newestCheckpoints(number, below, RECORDS_PER_TURN)
+    : view.newestOfJob(number, jobTag(keys, job), below, RECORDS_PER_TURN);
 }
 
 /** See `Vault.find`. */

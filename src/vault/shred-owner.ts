@@ -34,7 +34,7 @@ export async function shredOwner(
     // Their state is not asked for: what is damaged can be shredded too.
     const owner = await loadOwnerKeys(transaction, keys, name);
     if (owner === null) return null;
-    const checkpoints = (await transaction.checkpointKeys(owner.number)).length;
+    const checkpoints = await transaction.checkpointCount(owner.number);
     const packs = await transaction.removeOwner(owner.number);
     const event = { event: 'owner shredded', owner: name, checkpoints, packs } as const;
     const entry = await appendLedger(transaction, keys, now(), event);

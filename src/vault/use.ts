@@ -21,7 +21,7 @@ import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import { checkShape, integer, mapOf, oneOf, type ShapeOf, text } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { CheckpointKey, IndexTransaction } from '../store/store.ts';
+import type { CheckpointKey, IndexTransaction, IndexView } from '../store/store.ts';
 import type { Requester } from './checkpoint-info.ts';
 import { appendLedger, type LedgerEvent } from './ledger.ts';
 import { openMark, sealMark } from './mark.ts';
@@ -81,11 +81,10 @@ export async function claimCheckpoint(
       event: EVENTS[how],
       ...about,
     });
-    const checkpoints =
-      how === 'clone'
-        ? owner.checkpoints
-        : await setUse(transaction, owner, key, { state: 'claimed', job, run }, random);
-    await saveOwner(transaction, owner, {}, checkpoints, entry, random);
+    if (how !== 'clone') {
+      await setUse(transaction, owner, key, { state: 'claimed', job, run }, random);
+    }
+    await saveOwner(transaction, owner, {}, entry, random);
   });
 }
 
@@ -128,26 +127,21 @@ export async function settleCheckpoint(
   const run = { job, run: number };
   await write(async (transaction, keys) => {
     const owner = await loadRequested(transaction, keys, requester);
-    const key = owner?.checkpoints.find((one) => one.id === id);
+    const key = await ownKey(transaction, owner, id);
     // Removed meanwhile, or used up by a newer checkpoint, or claimed by a later run.
-    if (owner === null || key === undefined || !isClaimedBy(owner, key, run)) return;
-    const checkpoints = await setUse(
-      transaction,
-      owner,
-      key,
-      endedWell ? { state: 'used', ...run } : null,
-      random,
-    );
+    if (owner === null || key === null || !isClaimedBy(owner, key, run)) return;
+    const use = endedWell ? ({ state: 'used', ...run } as const) : null;
+    await setUse(transaction, owner, key, use, random);
     const about = { owner: requester.owner, checkpoint: id, sequence: key.sequence, ...run };
     const event = endedWell ? 'used' : 'freed';
     const entry = await appendLedger(transaction, keys, now(), { event, ...about });
-    await saveOwner(transaction, owner, {}, checkpoints, entry, random);
+    await saveOwner(transaction, owner, {}, entry, random);
   });
 }
 
 /**
  * Within the transaction that seals a checkpoint of `run`: the one that the run began at is used from now
- * on. Gives the owner's checkpoints as they are then; the caller adds its own and writes the state.
+ * on. The caller writes the owner's state.
  */
 export async function useUp(
   { now, random }: Pick<VaultContext, 'now' | 'random'>,
@@ -156,9 +150,9 @@ export async function useUp(
   owner: LoadedOwner,
   id: string,
   run: UsingRun,
-): Promise<readonly CheckpointKey[]> {
-  const key = owner.checkpoints.find((one) => one.id === id);
-  if (key === undefined || !isClaimedBy(owner, key, run)) return owner.checkpoints;
+): Promise<void> {
+  const key = await ownKey(transaction, owner, id);
+  if (key === null || !isClaimedBy(owner, key, run)) return;
   const event: LedgerEvent = {
     event: 'used',
     owner: owner.keys.owner,
@@ -167,7 +161,7 @@ export async function useUp(
     ...run,
   };
   await appendLedger(transaction, vaultKeys, now(), event);
-  return setUse(transaction, owner, key, { state: 'used', ...run }, random);
+  await setUse(transaction, owner, key, { state: 'used', ...run }, random);
 }
 
 /** See `Vault.use`. */
@@ -178,8 +172,8 @@ export async function readCheckpointUse(
 ): Promise<CheckpointUse | null> {
   return read(async (view, keys) => {
     const owner = await loadRequested(view, keys, requester);
-    const key = owner?.checkpoints.find((one) => one.id === id);
-    return owner === null || key === undefined ? null : readUse(owner.keys, key);
+    const key = await ownKey(view, owner, id);
+    return owner === null || key === null ? null : readUse(owner.keys, key);
   });
 }
 
@@ -191,8 +185,9 @@ export async function listUses(
   return read(async (view, keys) => {
     const owner = await loadRequested(view, keys, requester);
     const uses = new Map<string, CheckpointUse>();
-    for (const key of owner?.checkpoints ?? []) {
-      const use = readUse(owner!.keys, key);
+    if (owner === null) return uses;
+    for (const key of await view.checkpointKeys(owner.number)) {
+      const use = readUse(owner.keys, key);
       if (use !== null) uses.set(key.id, use);
     }
     return uses;
@@ -206,9 +201,19 @@ async function markedKey(
   id: string,
 ): Promise<{ readonly owner: LoadedOwner; readonly key: CheckpointKey }> {
   const owner = await loadRequested(transaction, keys, requester);
-  const key = owner?.checkpoints.find((one) => one.id === id);
-  if (owner === null || key === undefined) throw noSuchCheckpoint(id);
+  const key = await ownKey(transaction, owner, id);
+  if (owner === null || key === null) throw noSuchCheckpoint(id);
   return { owner, key };
+}
+
+/** The owner's checkpoint of that id, if there is one. */
+async function ownKey(
+  view: IndexView,
+  owner: LoadedOwner | null,
+  id: string,
+): Promise<CheckpointKey | null> {
+  const row = await view.checkpoint(id);
+  return owner !== null && row?.owner === owner.number ? row : null;
 }
 
 function isClaimedBy(owner: LoadedOwner, key: CheckpointKey, { job, run }: UsingRun): boolean {
@@ -227,12 +232,11 @@ function readUse(keys: OwnerKeys, key: CheckpointKey): CheckpointUse | null {
 
 async function setUse(
   transaction: IndexTransaction,
-  { keys, checkpoints }: LoadedOwner,
+  { keys }: LoadedOwner,
   key: CheckpointKey,
   use: CheckpointUse | null,
   random: VaultContext['random'],
-): Promise<readonly CheckpointKey[]> {
+): Promise<void> {
   const mark = use === null ? null : sealMark(keys, key, encodeCbor({ ...use }), random);
   await transaction.setCheckpointMark(key.id, mark);
-  return checkpoints.map((one) => (one.id === key.id ? { ...one, mark } : one));
 }

@@ -59,7 +59,8 @@ export async function measureUsage(
 
 async function measureOwner(view: IndexView, owner: LoadedOwner): Promise<OwnerUsage> {
   const jobs = new Map<string, JobUsage>();
-  for (const [index, key] of owner.checkpoints.entries()) {
+  const checkpoints = await view.checkpointKeys(owner.number);
+  for (const [index, key] of checkpoints.entries()) {
     if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
     const { info } = await readOwnRecord(view, owner, key.id);
     const before = jobs.get(info.job);
@@ -74,7 +75,7 @@ async function measureOwner(view: IndexView, owner: LoadedOwner): Promise<OwnerU
   const packs = await view.packs(owner.number);
   return {
     owner: owner.keys.owner,
-    checkpoints: owner.checkpoints.length,
+    checkpoints: checkpoints.length,
     packs: packs.length,
     packBytes: packs.reduce((sum, { bytes }) => sum + bytes, 0),
     usedBytes: packs.reduce((sum, { usedBytes }) => sum + usedBytes, 0),

@@ -151,6 +151,7 @@ async function verifyQuietly(
 
 interface OwnerView {
   readonly owner: LoadedOwner;
+  readonly checkpoints: number;
   readonly records: ReadonlyMap<string, CheckpointRecord>;
   readonly uses: readonly ChunkUse[];
   readonly packs: Awaited<ReturnType<IndexView['packs']>>;
@@ -169,17 +170,18 @@ async function verifyOwner(
     const owner = await loadOwner(view, keys, name);
     if (owner === null) return null;
     const records = new Map<string, CheckpointRecord>();
-    for (const key of owner.checkpoints) {
+    const checkpoints = await view.checkpointKeys(owner.number);
+    for (const key of checkpoints) {
       await note(name, key.id, async () => {
         records.set(key.id, await readOwnRecord(view, owner, key.id));
         openMark(owner.keys, key);
       });
     }
     const [uses, packs] = [await view.chunkUses(owner.number), await view.packs(owner.number)];
-    return { owner, records, uses, packs };
+    return { owner, checkpoints: checkpoints.length, records, uses, packs };
   });
   if (found === null) return;
-  const { owner, records, uses, packs } = found;
+  const { owner, checkpoints, records, uses, packs } = found;
   progress.packs += packs.length;
   for (const pack of packs) {
     await note(name, null, () => checkPack(context, pack, uses));
@@ -191,7 +193,7 @@ async function verifyOwner(
     if (depth === 'restore') await note(name, id, () => tryImage(context, owner, record, progress));
     onProgress(progress);
   }
-  if (records.size === owner.checkpoints.length) {
+  if (records.size === checkpoints) {
     await note(name, null, async () => checkCounts(uses, counted));
   }
   if (depth === 'structure') return;

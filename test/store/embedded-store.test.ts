@@ -92,12 +92,12 @@ describe('sweeping', () => {
     const directory = makeDirectory();
     const [alive, sweeper] = [await open(directory), await open(directory, OTHER)];
     const unnamed = await writePack(alive);
-    await sweeper.packs.sweep(2);
+    await sweeper.packs.sweep(2, 'everything');
     expect(packsIn(directory)).toEqual([unnamed]);
     await namePack(alive, unnamed);
     await Promise.all([alive.close(), sweeper.close()]);
     const later = await open(directory);
-    await later.packs.sweep(2);
+    await later.packs.sweep(2, 'everything');
     expect(packsIn(directory)).toEqual([unnamed]);
     await later.close();
   });
@@ -112,7 +112,7 @@ describe('sweeping', () => {
     writeFileSync(join(directory, 'packs', 'notes.txt'), 'not ours');
     const store = await open(directory);
     await namePack(store, `${OTHER}-2.pack`);
-    await store.packs.sweep(2);
+    await store.packs.sweep(2, 'everything');
     expect(packsIn(directory)).toEqual([`${OTHER}-2.pack`, 'notes.txt']);
     expect(readdirSync(join(directory, 'writers'))).toEqual([]);
     await store.close();
@@ -125,7 +125,7 @@ describe('sweeping', () => {
     const store = await open(directory);
     expect(await store.packs.planSweep(2)).toMatchObject({ packs: 1, bytes: 5 });
     expect(packsIn(directory)).toEqual([`${OTHER}-7.pack`]);
-    expect(await store.packs.sweep(2)).toMatchObject({ packs: 1, bytes: 5 });
+    expect(await store.packs.sweep(2, 'everything')).toMatchObject({ packs: 1, bytes: 5 });
     expect(packsIn(directory)).toEqual([]);
     await store.close();
   });
@@ -150,9 +150,13 @@ describe('sweeping', () => {
       discard.run(pack, generation);
     }
     database.close();
-    expect(await store.packs.sweep(2)).toMatchObject({ packs: 2, kept: 1, keptBytes: 8 });
+    expect(await store.packs.sweep(2, 'everything')).toMatchObject({
+      packs: 2,
+      kept: 1,
+      keptBytes: 8,
+    });
     expect(packsIn(directory)).toEqual([used, young].sort());
-    expect(await store.packs.sweep(0)).toMatchObject({ packs: 1, kept: 0 });
+    expect(await store.packs.sweep(0, 'everything')).toMatchObject({ packs: 1, kept: 0 });
     expect(packsIn(directory)).toEqual([used]);
     await store.close();
   });
@@ -165,14 +169,22 @@ describe('sweeping', () => {
     database.prepare('INSERT INTO trash VALUES (?, 0, 8)').run(pack);
     database.close();
     const hold = await holder.packs.hold();
-    expect(await store.packs.sweep(0)).toMatchObject({ packs: 0, kept: 1, held: true });
+    expect(await store.packs.sweep(0, 'everything')).toMatchObject({
+      packs: 0,
+      kept: 1,
+      held: true,
+    });
     expect(packsIn(directory)).toEqual([pack]);
     await hold.release();
-    expect(await store.packs.sweep(0)).toMatchObject({ packs: 1, kept: 0, held: false });
+    expect(await store.packs.sweep(0, 'everything')).toMatchObject({
+      packs: 1,
+      kept: 0,
+      held: false,
+    });
     expect(packsIn(directory)).toEqual([]);
     // As a holder leaves it that was killed.
     writeFileSync(join(directory, 'writers', `${OTHER}-0.hold`), '');
-    await store.packs.sweep(2);
+    await store.packs.sweep(2, 'everything');
     expect(readdirSync(join(directory, 'writers'))).toEqual([`${WRITER}.lease`]);
     await Promise.all([store.close(), holder.close()]);
   });
