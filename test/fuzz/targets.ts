@@ -1,10 +1,12 @@
 /** What is fuzzed: a reader of something hostile, what it may be fed to begin with, and what it may answer. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CborValue } from '../../src/cbor/cbor.ts';
 import { decodeCbor } from '../../src/cbor/decode.ts';
 import { encodeCbor } from '../../src/cbor/encode.ts';
 import { FrameReader, frameMessage } from '../../src/cell/framing.ts';
 import { readCellMessage, readHostMessage } from '../../src/cell/message-shapes.ts';
+import { ASK_LIMITS, readAsk } from '../../src/cli/door-protocol.ts';
 import { parsePolicy } from '../../src/host/policy-shape.ts';
 import { decodeImageHead, encodeImageHead } from '../../src/image/head.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
@@ -172,6 +174,66 @@ const messages: FuzzTarget = {
   bytesMax: 64 * MB,
 };
 
+/** Of a frame without attachments. */
+const FRAME_PREFIX_BYTES = 8;
+const ID = '0'.repeat(32);
+const GRANTS = {
+  preopens: [],
+  pools: [],
+  kv: [],
+  providers: [],
+  providerPaths: [],
+  listen: [{ name: 'l', host: '127.0.0.1', port: 0 }],
+};
+const ASKS: readonly CborValue[] = [
+  { ask: 'jobs' },
+  { ask: 'logs', job: 'j', follow: true },
+  { ask: 'checkpoints', job: null, owner: 'uid:1000' },
+  { ask: 'grant', operator: 'uid:1000', revoke: false },
+  { ask: 'forget', ids: [ID] },
+  { ask: 'audit', job: 'j', event: null, since: '2026-11-23T12:00:00.000Z' },
+  { ask: 'kill', job: 'j', signal: 'SIGTERM' },
+  {
+    ask: 'tryRestore',
+    work: {
+      kind: 'restore',
+      selector: { job: 'j', id: ID, at: null },
+      changes: { ...GRANTS, secrets: ['S'] },
+      clone: { name: null },
+    },
+    secrets: [{ name: 'S', value: 'AAAA' }],
+  },
+];
+
+/** What a client sends to a daemon after its greeting. */
+const door: FuzzTarget = {
+  seeds: () => ASKS.map((ask) => stream(frameMessage(ask))),
+  mutate: (random, seed, seeds) => {
+    if (random() < 0.2) return mutateBytes(random, seed, seeds);
+    const framed = (cbor: Uint8Array): Uint8Array => {
+      const prefix = new Uint8Array(FRAME_PREFIX_BYTES);
+      new DataView(prefix.buffer).setUint32(0, cbor.length, true);
+      return Uint8Array.from(Buffer.concat([prefix, cbor]));
+    };
+    const inside = seeds.map((other) => other.subarray(FRAME_PREFIX_BYTES));
+    return framed(mutateCbor(random, seed.subarray(FRAME_PREFIX_BYTES), inside));
+  },
+  read: (input) => {
+    for (const { message } of new FrameReader(ASK_LIMITS).push(input)) {
+      const ask = readAsk(message);
+      // Whose rights a job has is never a client's to say.
+      if (JSON.stringify(ask, plain).includes('"runAs"'))
+        throw new Error('a client said who it is');
+    }
+  },
+  codes: ['ERR_PROTOCOL', 'ERR_MALFORMED_CBOR'],
+  bytesMax: 256 * MB,
+};
+
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
 const POLICY = {
   version: 1,
   defaults: {
@@ -197,5 +259,5 @@ const policy: FuzzTarget = {
   bytesMax: 64 * MB,
 };
 
-export const TARGETS = { cbor, image, wasm, cellStream, messages, policy } as const;
+export const TARGETS = { cbor, image, wasm, cellStream, messages, door, policy } as const;
 export type TargetName = keyof typeof TARGETS;
