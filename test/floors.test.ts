@@ -126,6 +126,14 @@ describe('floors', () => {
     }
   });
 
+  test('what is imported later is named where it is, but for files of the user', () => {
+    const computed = (code: string) => code.match(/\bimport\((?!\s*'[^']+'\s*\))/g) ?? [];
+    expect(computed('await import(name); await import(`./a.ts`)')).toHaveLength(2);
+    expect(computed("await import('./a.ts'); type A = import('./a.ts')")).toEqual([]);
+    const found = files.flatMap(({ path, code }) => computed(code).map(() => path));
+    expect(found).toEqual(['cell/foreign-providers.ts']);
+  });
+
   test('no import goes up or sideways', () => {
     expect(brokenFloors(edges)).toEqual([]);
   });
