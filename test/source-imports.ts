@@ -21,6 +21,8 @@ export interface Import {
   readonly own: boolean;
   /** What is imported by name. */
   readonly names: readonly string[];
+  /** Whether it is loaded with the file: neither a type alone nor imported later. */
+  readonly loads: boolean;
 }
 
 export function readSource(): SourceFile[] {
@@ -39,8 +41,8 @@ export function withoutComments(code: string): string {
 /** Every `import … from`, `export … from`, bare and dynamic import of a file, types included. */
 export function findImports({ path, code }: SourceFile): Import[] {
   const statements =
-    /\b(?:import|export)\s+(?:type\s+)?(?:([\w*{}\s,$]+?)\s+from\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/g;
-  return Array.from(code.matchAll(statements), ([, clause, named, dynamic]) => {
+    /\b(?:import|export)\s+(type\s+)?(?:([\w*{}\s,$]+?)\s+from\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/g;
+  return Array.from(code.matchAll(statements), ([, type, clause, named, dynamic]) => {
     const target = (named ?? dynamic)!;
     const own = target.startsWith('.');
     return {
@@ -49,8 +51,15 @@ export function findImports({ path, code }: SourceFile): Import[] {
       own,
       names:
         (clause ?? '').match(/[\w$]+/g)?.filter((name) => name !== 'type' && name !== 'as') ?? [],
+      loads: dynamic === undefined && type === undefined && !namesTypesOnly(clause),
     };
   });
+}
+
+/** `{ type A, type B }` */
+function namesTypesOnly(clause: string | undefined): boolean {
+  const within = /^\{([^}]*)\}$/.exec(clause?.trim() ?? '')?.[1];
+  return within?.split(',').every((one) => one.trim() === '' || /^\s*type\s/.test(one)) ?? false;
 }
 
 export function roomOf(path: string): string {
