@@ -163,8 +163,6 @@ export interface IndexTransaction extends IndexView {
    * names it gives back. They are trash of the present generation until a sweep has deleted them.
    */
   releaseChunks(owner: number, identities: readonly Uint8Array[]): Promise<readonly string[]>;
-  /** Sets how often a chunk is used, and drops it at 0 as `releaseChunks` does. */
-  correctChunkUses(owner: number, uses: readonly ChunkUse[]): Promise<readonly string[]>;
   /**
    * Adds packs, and gives chunks that are there a new place each; one that is not there any more is passed
    * over. Packs without chunks then, old or new, become trash; gives back their names.

@@ -66,7 +66,6 @@ export type LedgerEvent =
       readonly packs: readonly string[];
     }
   | { readonly event: 'repacked'; readonly freedPacks: readonly string[] }
-  | { readonly event: 'uses corrected'; readonly chunks: number }
   | {
       readonly event: 'rollback accepted';
       /** What the witness had seen. */
