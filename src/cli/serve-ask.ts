@@ -87,8 +87,10 @@ async function answer(
       return host.explain(restoreAsk(ask.work, []));
     case 'logs':
       if (ask.follow && !maySettle) throw noRoom();
+      // The job may be silent for as long as it runs; nobody is to wait for it who has hung up.
+      if (ask.follow) onSettled();
+      socket.once('close', () => process.exit());
       for await (const piece of host.logs(ask.job, ask.follow)) {
-        onSettled();
         if (!(await tell(socket, { tell: 'piece', ...piece }))) return null;
       }
       return null;

@@ -1,6 +1,6 @@
 /** A guest in the foreground is the same with a daemon and without: streams, status, signals. */
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -106,6 +106,35 @@ describe('a guest in the foreground', () => {
     expect(again.stderr).toContain('ERR_JOB_EXISTS');
     expect((await daemon.ask(ALICE, ['rm', '--force', 'moved'])).status).toBe(0);
   });
+});
+
+/** Processes that the daemon started and that are there. */
+function attendants(): number {
+  return readdirSync('/proc').filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] === String(daemon.pid);
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+test('who follows a silent log and hangs up leaves nothing behind', async () => {
+  const run = ['run', '--detach', '--name', 'silent', 'guests/build/sleeping-poll.wasm', '100000'];
+  expect((await daemon.ask(ALICE, run)).status).toBe(0);
+  while (attendants() > 1) await sleep(AGAIN_MS);
+  let client: ChildProcess | undefined;
+  const followed = daemon.ask(ALICE, ['logs', '--follow', 'silent'], {
+    onStart: (child) => (client = child),
+  });
+  while (attendants() < 2) await sleep(AGAIN_MS);
+  client!.kill('SIGKILL');
+  await followed;
+  while (attendants() > 1) await sleep(AGAIN_MS);
+  expect((await daemon.ask(ALICE, ['rm', '--force', 'silent'])).status).toBe(0);
+  while (attendants() > 0) await sleep(AGAIN_MS);
 });
 
 test('a log is followed to its end', async () => {
