@@ -126,12 +126,14 @@ interface ImagePlace {
   readonly stderr: Buffer;
 }
 
-/** Opens every checkpoint of the job, oldest first, as a restore does. */
-async function readImages(stasis: Stasis, name: string): Promise<ImagePlace[]> {
+/** Opens checkpoints of the job, oldest first, as a restore does: all, or so many of the newest. */
+async function readImages(stasis: Stasis, name: string, newest?: number): Promise<ImagePlace[]> {
   const state = await openState(stasis.home);
   try {
     const images: ImagePlace[] = [];
-    for (const { id, job, cause, run, logBytes } of await state.checkpoints(name)) {
+    const all = await state.checkpoints(name);
+    const checkpoints = newest === undefined ? all : all.slice(-newest);
+    for (const { id, job, cause, run, logBytes } of checkpoints) {
       const { head } = await state.open(id);
       const log = readFileSync(logPath(state.places, job, run)).subarray(0, logBytes);
       const pending = head.stack.pending?.name ?? null;
@@ -170,7 +172,7 @@ function linesIn(text: Buffer): number {
 
 /** The job's newest checkpoint, made in a later run than `from`. */
 export async function newestCaptured(job: CapturedJob, from: Captured): Promise<Captured> {
-  const image = (await readImages(job.stasis, job.name)).at(-1)!;
+  const image = (await readImages(job.stasis, job.name, 1)).at(-1)!;
   const stdout = Buffer.concat([from.stdout, image.stdout]);
   const stderr = Buffer.concat([from.stderr, image.stderr]);
   return capturedAt(job.guest, { ...image, stdout, stderr }, job.callsOf);
