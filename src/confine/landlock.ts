@@ -17,7 +17,7 @@ import type { KernelCalls } from './kernel-calls.ts';
 
 /**
  * What may be done at a path and below it. `start`: run as a program, and read; `beside`: read, write, make
- * and remove files, no directories; `write`: read, change, make and remove anything but special files.
+ * and remove files, no directories; `write`: all but to run programs.
  */
 export type PathUse = 'start' | 'read' | 'beside' | 'write';
 
@@ -32,8 +32,12 @@ const READ_FILE = 1n << 2n;
 const READ_DIR = 1n << 3n;
 const REMOVE_DIR = 1n << 4n;
 const REMOVE_FILE = 1n << 5n;
+const MAKE_CHAR = 1n << 6n;
 const MAKE_DIR = 1n << 7n;
 const MAKE_REG = 1n << 8n;
+const MAKE_SOCK = 1n << 9n;
+const MAKE_FIFO = 1n << 10n;
+const MAKE_BLOCK = 1n << 11n;
 const MAKE_SYM = 1n << 12n;
 const REFER = 1n << 13n;
 const TRUNCATE = 1n << 14n;
@@ -59,7 +63,12 @@ const USES: Readonly<Record<PathUse, bigint>> = {
     MAKE_DIR |
     MAKE_REG |
     MAKE_SYM |
-    REFER,
+    REFER |
+    // To rename or link what is there already takes the right to make it. No call that makes one is allowed.
+    MAKE_CHAR |
+    MAKE_SOCK |
+    MAKE_FIFO |
+    MAKE_BLOCK,
 };
 /** A rule for what is no directory may hold no others. */
 const OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE;
