@@ -4,6 +4,7 @@ import type { CborValue } from '../../src/cbor/cbor.ts';
 import { FrameReader, frameMessage } from '../../src/cell/framing.ts';
 import { ASK_LIMITS, type DoorAsk, frameAsk, readAsk } from '../../src/cli/door-protocol.ts';
 import { HostError } from '../../src/fault/host-error.ts';
+import type { RunRequest } from '../../src/host/run-request.ts';
 import { seededRandom } from '../cbor/random-value.ts';
 import { mutateBytes, pick } from '../fuzz/mutation.ts';
 
@@ -11,39 +12,41 @@ const NIGHTLY = process.env['STASIS_NIGHTLY'] === '1';
 const SEED = Number(process.env['STASIS_SEED'] ?? 1);
 const INPUTS = NIGHTLY ? 2_000_000 : 20_000;
 
+/** Every field that the wire has: one that is added is to be added here, says the compiler. */
+const REQUEST: Required<Omit<RunRequest, 'runAs'>> = {
+  modulePath: '/m.wasm',
+  args: ['m.wasm', 'a'],
+  env: ['A=b'],
+  secrets: ['TOKEN'],
+  preopens: [{ hostPath: '/data', guestPath: '/d', readOnly: true, policy: 'reopen' }],
+  pools: [{ name: 'p', hostPath: '/p', pageBytes: 4096, frames: 64, pagesMax: 9, readOnly: false }],
+  kv: [{ name: 'k', hostPath: '/k', readOnly: true }],
+  providers: [{ file: '/p.mjs', export: 'default', options: { step: '2' } }],
+  providerPaths: [{ hostPath: '/p', readOnly: true }],
+  listen: [{ name: 'web', host: '127.0.0.1', port: 8080 }],
+  fuel: '1000',
+  memoryPages: 16,
+  tableEntries: 10,
+  carryBytesMax: 1,
+  timeoutMs: 5,
+  checkpointEveryMs: null,
+  invoke: null,
+  trapUnknownImports: false,
+  wasi: 'stasis',
+  confine: 'auto',
+  onLimit: 'end',
+  keepLog: true,
+  restart: false,
+  removeAtEnd: false,
+  outputBytes: null,
+};
+
 const START: Extract<DoorAsk, { ask: 'start' }> = {
   ask: 'start',
   work: {
     kind: 'run',
     name: 'job',
-    request: {
-      modulePath: '/m.wasm',
-      args: ['m.wasm', 'a'],
-      env: ['A=b'],
-      secrets: ['TOKEN'],
-      preopens: [{ hostPath: '/data', guestPath: '/d', readOnly: true, policy: 'reopen' }],
-      pools: [
-        { name: 'p', hostPath: '/p', pageBytes: 4096, frames: 64, pagesMax: 9, readOnly: false },
-      ],
-      kv: [{ name: 'k', hostPath: '/k', readOnly: true }],
-      providers: [{ file: '/p.mjs', export: 'default', options: { step: '2' } }],
-      providerPaths: [{ hostPath: '/p', readOnly: true }],
-      listen: [{ name: 'web', host: '127.0.0.1', port: 8080 }],
-      fuel: '1000',
-      memoryPages: 16,
-      tableEntries: 10,
-      carryBytesMax: 1,
-      timeoutMs: 5,
-      checkpointEveryMs: null,
-      invoke: null,
-      trapUnknownImports: false,
-      wasi: 'stasis',
-      confine: 'auto',
-      onLimit: 'end',
-      keepLog: true,
-      restart: false,
-      removeAtEnd: false,
-    },
+    request: REQUEST,
   },
   secrets: [{ name: 'TOKEN', value: 'aGVsbG8=' }],
   triggers: [{ on: 'fuel', at: '7', stop: true }],
