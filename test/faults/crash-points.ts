@@ -10,7 +10,9 @@ import { expectedAfter, type Recording } from './recording.ts';
 import { checkSurvivor, digestOf } from './survivor.ts';
 
 export interface CrashEffort {
-  /** Outcomes chosen at random at each point, beside "all lost" and "all kept". */
+  /** Whether "all lost" and "all kept" are tried in turns, and not both at each point. */
+  readonly inTurns?: boolean;
+  /** Outcomes chosen at random at each point, beside those two. */
   readonly randomPerPoint: number;
   /** Every how many outcomes checked a recovery is crashed too; 0 for never. */
   readonly nestedEvery: number;
@@ -32,7 +34,7 @@ export interface CrashReport {
 }
 
 /** Most of the time of a check goes into working on with the vault. */
-const WORKS_ON_EVERY = 4;
+const WORKS_ON_EVERY = 8;
 
 export async function crashEverywhere(
   recording: Recording,
@@ -46,7 +48,7 @@ export async function crashEverywhere(
   for (const { model, done } of points(recording, start, only)) {
     report.points++;
     report.undecidedMax = Math.max(report.undecidedMax, model.undecided);
-    for (const fate of fates(random, effort.randomPerPoint)) {
+    for (const fate of fates(random, effort, report.points)) {
       const state = model.crash(fate);
       const expected = expectedAfter(recording, done);
       const digest = `${digestOf(state)} ${[...expected.kept.keys()]} ${[...expected.gone]}`;
@@ -78,9 +80,13 @@ function* points(
   }
 }
 
-function* fates(random: () => number, randomPerPoint: number): Generator<Fate> {
-  yield () => 0;
-  yield () => 1;
+function* fates(
+  random: () => number,
+  { randomPerPoint, inTurns = false }: CrashEffort,
+  point: number,
+): Generator<Fate> {
+  if (!inTurns || point % 2 === 0) yield () => 0;
+  if (!inTurns || point % 2 === 1) yield () => 1;
   for (let count = 0; count < randomPerPoint; count++) {
     // Sometimes nearly all is kept, sometimes nearly nothing; some of it torn.
     const share = random();

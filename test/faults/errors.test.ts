@@ -15,7 +15,7 @@ import { scratchRoot } from './survivor.ts';
 
 const NIGHTLY = process.env['STASIS_NIGHTLY'] !== undefined;
 const SEED = Number(process.env['STASIS_SEED'] ?? 1);
-const CUTS_A_DAY = 12;
+const CUTS_A_DAY = 6;
 const KEPT = makeImage(1, 2);
 const IMAGE = { ...makeImage(2, 1), pages: makeImage(2, 2).pages };
 
