@@ -1,11 +1,12 @@
 /**
- * Runs the command line as a user would, from source, in a state directory of the test's own.
+ * Runs the command line as a user does, as it is built, in a state directory of the test's own.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { assertBuilt } from '../e2e/stasis-command.ts';
 
 /** The command line's own program. */
-export const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../bin/stasis.mjs', import.meta.url));
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface CliResult {
@@ -30,6 +31,7 @@ export type Cli = (words: readonly string[], options?: CliOptions) => Promise<Cl
 
 /** The command line with `home` as its STASIS_HOME. */
 export function cliIn(home: string): Cli {
+  assertBuilt();
   return (words, options = {}) =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [...(options.through ?? []), MAIN, ...words], {

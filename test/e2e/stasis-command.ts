@@ -80,7 +80,7 @@ export async function reported(result: Promise<CommandResult>): Promise<Reported
 }
 
 /** A test of a program that is older than its source would prove nothing. */
-function assertBuilt(): void {
+export function assertBuilt(): void {
   const built = join(ROOT, 'dist', 'index.js');
   assert.ok(existsSync(built), 'the program is not built: npm run build');
   const builtMs = statSync(built).mtimeMs;
