@@ -23,7 +23,7 @@ export interface OpenState {
   readonly requester: Requester;
   /** Checkpoints of the job with that name, oldest first. */
   checkpoints(name: string): Promise<CheckpointInfo[]>;
-  /** Opens a checkpoint of a job that is not running, with every check of a restore. */
+  /** Opens a checkpoint of a job that is not running, with every check of a restore with `--again`. */
   open(
     id: string,
     secrets?: readonly string[],
@@ -51,7 +51,7 @@ export async function openState(home: string): Promise<OpenState> {
       return found.reverse();
     },
     open: async (id, secrets) => {
-      const plan = await planRestore(tools, { job: null, id, at: null }, {});
+      const plan = await planRestore(tools, { job: null, id, at: null }, {}, 'again');
       return { plan, ...(await openImage(tools, plan, secrets)) };
     },
     close: async () => {
