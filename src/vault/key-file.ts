@@ -87,10 +87,7 @@ export async function createKeyFile(
 ): Promise<KeyObject> {
   const { path, files, random } = options;
   const directory = dirname(path);
-  const scratch = join(
-    directory,
-    `.${basename(path)}.${Buffer.from(random(8)).toString('hex')}.new`,
-  );
+  const scratch = join(directory, scratchName(path, Buffer.from(random(8)).toString('hex')));
   const line = `${PREFIX}${Buffer.from(random(KEY_BYTES)).toString('hex')}\n`;
   try {
     await makeDurableDirectory(directory, files);
@@ -107,6 +104,11 @@ export async function createKeyFile(
   const key = await readKeyFile(options);
   if (key === null) throw unusable(path, 'it vanished');
   return key;
+}
+
+/** What a key file is called until it is whole; `mark` tells those of several processes apart. */
+function scratchName(path: string, mark: string): string {
+  return `.${basename(path)}.${mark}.new`;
 }
 
 async function writeDurably(path: string, bytes: Uint8Array, files: FilePort): Promise<void> {
@@ -149,6 +151,27 @@ export async function createNextKey(
   return createKeyFile({ ...options, path });
 }
 
+/** Whether a rotation was begun and not ended, or broken off before the new key was whole. */
+export async function hasNextKey(options: KeyFileOptions): Promise<boolean> {
+  const next = nextKeyPath(options.path);
+  if ((await readKeyFile({ ...options, path: next })) !== null) return true;
+  return (await leftScratches(next, options.files)).length > 0;
+}
+
+/** Scratch files of `path` that whoever wrote them left when it was killed, or has not linked yet. */
+async function leftScratches(path: string, files: FilePort): Promise<string[]> {
+  const directory = dirname(path);
+  const names = await files.list(directory).catch((error: unknown) => {
+    // Where we may not look we made none.
+    if (['ENOENT', 'EACCES'].includes(errorCode(error) ?? '')) return [];
+    throw ioFailure('look for a new key file', error);
+  });
+  const [before, after] = scratchName(path, '*').split('*') as [string, string];
+  return names
+    .filter((name) => name.startsWith(before) && name.endsWith(after))
+    .map((name) => join(directory, name));
+}
+
 /**
  * Ends a rotation that was begun: the new key takes the old one's place, or is removed if the vault does
  * not go by it. Whoever calls it holds the vault's write lock. Throws ERR_DISK_FULL, ERR_IO.
@@ -159,8 +182,10 @@ export async function settleNextKey(
 ): Promise<void> {
   const { path, files } = options;
   const next = await readKeyFile({ ...options, path: nextKeyPath(path) });
-  if (next === null) return;
   try {
+    for (const scratch of await leftScratches(nextKeyPath(path), files))
+      await files.remove(scratch);
+    if (next === null) return;
     if (isRight(next)) await files.rename(nextKeyPath(path), path);
     else await files.remove(nextKeyPath(path));
     await files.syncDirectory(dirname(path));

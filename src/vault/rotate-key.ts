@@ -15,7 +15,7 @@
 import type { KeyObject } from 'node:crypto';
 import { HostError } from '../fault/host-error.ts';
 import type { IndexTransaction } from '../store/store.ts';
-import { createNextKey, nextKeyPath, readKeyFile, settleNextKey } from './key-file.ts';
+import { createNextKey, hasNextKey, settleNextKey } from './key-file.ts';
 import { appendLedger, checkLedgerTail } from './ledger.ts';
 import { sealPastLedger } from './ledger-keys.ts';
 import { findMasterKey, type KeyPlace, type MasterKey, missingKey } from './master-key.ts';
@@ -117,7 +117,7 @@ export async function finishRotation(
   now = false,
 ): Promise<void> {
   if (file === null) return;
-  if (!now && (await readKeyFile({ ...file, path: nextKeyPath(file.path) })) === null) return;
+  if (!now && !(await hasNextKey(file))) return;
   await context.write(async (transaction) => {
     const row = (await transaction.vault())!;
     await settleNextKey(file, (key) => isRightKey(deriveVaultKeys(key, row.id), row.check));
