@@ -10,6 +10,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { makeDurableDirectory } from '../store/durable-directory.ts';
+import { readSmallFile, writeWhole } from '../store/durable-file.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { asKey, KEY_BYTES } from './sealing.ts';
 
@@ -29,7 +30,7 @@ export interface KeyFileOptions {
 /** The key, or null when there is no file. Throws ERR_VAULT_KEY for a file that is open to others or no key. */
 export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | null> {
   const { path, files, uid, isCredential = false } = options;
-  let text: string;
+  let text: string | null;
   try {
     const facts = await files.look(path);
     if (facts === null) return null;
@@ -45,13 +46,13 @@ export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | 
         `chmod 600 ${path}`,
       );
     }
-    text = await readText(path, files);
+    text = await readSmallFile(path, files, KEY_TEXT_BYTES_MAX);
   } catch (error) {
     if (error instanceof HostError) throw error;
-    // Gone since the look: a rotation has given it its name.
-    if (errorCode(error) === 'ENOENT') return null;
     throw ioFailure('read the key file', error);
   }
+  // Gone since the look: a rotation has given it its name.
+  if (text === null) return null;
   const key = parseKey(text);
   if (key === null) throw unusable(path, 'it does not hold a key');
   return key;
@@ -61,21 +62,6 @@ export async function readKeyFile(options: KeyFileOptions): Promise<KeyObject | 
 export function parseKey(text: string): KeyObject | null {
   const match = /^stasis vault key 1 ([0-9a-f]{64})\n$/.exec(text);
   return match === null ? null : asKey(Buffer.from(match[1]!, 'hex'));
-}
-
-async function readText(path: string, files: FilePort): Promise<string> {
-  const file = await files.open(path);
-  try {
-    const buffer = Buffer.alloc(KEY_TEXT_BYTES_MAX);
-    let length = 0;
-    for (;;) {
-      const count = await file.read(buffer.subarray(length), length);
-      length += count;
-      if (count === 0 || length === buffer.length) return buffer.toString('latin1', 0, length);
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 /**
@@ -92,7 +78,7 @@ export async function createKeyFile(
   try {
     await makeDurableDirectory(directory, files);
     try {
-      await writeDurably(scratch, Buffer.from(line), files);
+      await writeWhole(scratch, Buffer.from(line), files);
       await linkUnlessThere(scratch, path, files);
     } finally {
       await files.remove(scratch).catch(() => undefined);
@@ -109,16 +95,6 @@ export async function createKeyFile(
 /** What a key file is called until it is whole; `mark` tells those of several processes apart. */
 function scratchName(path: string, mark: string): string {
   return `.${basename(path)}.${mark}.new`;
-}
-
-async function writeDurably(path: string, bytes: Uint8Array, files: FilePort): Promise<void> {
-  const file = await files.create(path);
-  try {
-    for (let at = 0; at < bytes.length; ) at += await file.write(bytes.subarray(at), at);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** Another process may have been first: its key counts. */

@@ -1,5 +1,6 @@
 /** THREATS case 22: pre-bound and stale sockets, directories of others; and sockets that systemd hands over. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -9,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -216,6 +217,12 @@ describe('with systemd', () => {
     servers.push(server);
     const { ended } = activated(server, '1');
     expect(await ended).toContain('ERR_USAGE');
-    expect(connect(path).destroy()).toBeDefined();
+    // Whose it is goes on accepting there.
+    const accepted = once(server, 'connection');
+    const client = connect(path);
+    const [socket] = (await accepted) as [Socket];
+    socket.destroy();
+    client.destroy();
+    expect(server.address()).toBe(path);
   });
 });
