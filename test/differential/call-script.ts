@@ -48,6 +48,14 @@ function iovec({ memory }: ScriptWorld, pointer: number, length: number): void {
 const u32 = ({ memory }: ScriptWorld) => memory.view.getUint32(AT.result, true);
 const u64 = ({ memory }: ScriptWorld) => memory.view.getBigUint64(AT.result, true);
 
+/** As many bytes as the call said it wrote, from where scripts let calls write. */
+const textRead = (world: ScriptWorld) =>
+  text(world.memory.bytes.subarray(AT.read, AT.read + u32(world)));
+
+/** An errno and, when it is 0, what else the call wrote. */
+const answered = (errno: number, more: () => Seen): Seen =>
+  errno === 0 ? [errno, ...more()] : [errno];
+
 export interface OpenOptions {
   readonly dirfd?: Fd;
   readonly oflags?: number;
@@ -85,16 +93,19 @@ export const write =
   (fd: Fd, what: string): Step =>
   (world) => {
     iovec(world, AT.data, put(world, AT.data, what));
-    const errno = world.calls['fd_write']!(numberOf(world, fd), AT.iovecs, 1, AT.result);
-    return errno === 0 ? [errno, u32(world)] : [errno];
+    return answered(world.calls['fd_write']!(numberOf(world, fd), AT.iovecs, 1, AT.result), () => [
+      u32(world),
+    ]);
   };
 
 export const pwrite =
   (fd: Fd, what: string, offset: bigint): Step =>
   (world) => {
     iovec(world, AT.data, put(world, AT.data, what));
-    const errno = world.calls['fd_pwrite']!(numberOf(world, fd), AT.iovecs, 1, offset, AT.result);
-    return errno === 0 ? [errno, u32(world)] : [errno];
+    return answered(
+      world.calls['fd_pwrite']!(numberOf(world, fd), AT.iovecs, 1, offset, AT.result),
+      () => [u32(world)],
+    );
   };
 
 const readWith = (
@@ -103,9 +114,7 @@ const readWith = (
   call: (iovecs: number, result: number) => number,
 ): Seen => {
   iovec(world, AT.read, length);
-  const errno = call(AT.iovecs, AT.result);
-  if (errno !== 0) return [errno];
-  return [errno, text(world.memory.bytes.subarray(AT.read, AT.read + u32(world)))];
+  return answered(call(AT.iovecs, AT.result), () => [textRead(world)]);
 };
 
 export const read =
@@ -126,15 +135,15 @@ export const pread =
 export const seek =
   (fd: Fd, offset: bigint, whence: number): Step =>
   (world) => {
-    const errno = world.calls['fd_seek']!(numberOf(world, fd), offset, whence, AT.result);
-    return errno === 0 ? [errno, u64(world)] : [errno];
+    return answered(world.calls['fd_seek']!(numberOf(world, fd), offset, whence, AT.result), () => [
+      u64(world),
+    ]);
   };
 
 export const tell =
   (fd: Fd): Step =>
   (world) => {
-    const errno = world.calls['fd_tell']!(numberOf(world, fd), AT.result);
-    return errno === 0 ? [errno, u64(world)] : [errno];
+    return answered(world.calls['fd_tell']!(numberOf(world, fd), AT.result), () => [u64(world)]);
   };
 
 /** Any call that is given numbers and answers with an errno alone. */
@@ -194,38 +203,36 @@ export const readlink =
   (path: string, dirfd: Fd = 3): Step =>
   (world) => {
     const length = put(world, AT.path, path);
-    const errno = world.calls['path_readlink']!(
-      numberOf(world, dirfd),
-      AT.path,
-      length,
-      AT.read,
-      DATA_BYTES,
-      AT.result,
+    return answered(
+      world.calls['path_readlink']!(
+        numberOf(world, dirfd),
+        AT.path,
+        length,
+        AT.read,
+        DATA_BYTES,
+        AT.result,
+      ),
+      () => [textRead(world)],
     );
-    if (errno !== 0) return [errno];
-    return [errno, text(world.memory.bytes.subarray(AT.read, AT.read + u32(world)))];
   };
 
 /** Sees file type and size; times and numbers of the host are its own. */
 export const filestat =
   (fd: Fd): Step =>
   (world) => {
-    const errno = world.calls['fd_filestat_get']!(numberOf(world, fd), AT.read);
-    return errno === 0 ? [errno, ...statOf(world)] : [errno];
+    return answered(world.calls['fd_filestat_get']!(numberOf(world, fd), AT.read), () => [
+      ...statOf(world),
+    ]);
   };
 
 export const pathFilestat =
   (path: string, { dirfd = 3 as Fd, follow = 0 } = {}): Step =>
   (world) => {
     const length = put(world, AT.path, path);
-    const errno = world.calls['path_filestat_get']!(
-      numberOf(world, dirfd),
-      follow,
-      AT.path,
-      length,
-      AT.read,
+    return answered(
+      world.calls['path_filestat_get']!(numberOf(world, dirfd), follow, AT.path, length, AT.read),
+      () => [...statOf(world)],
     );
-    return errno === 0 ? [errno, ...statOf(world)] : [errno];
   };
 
 const statOf = ({ memory }: ScriptWorld): Seen => [
@@ -344,15 +351,17 @@ export const identity =
 export const clock =
   (id: number): Step =>
   (world) => {
-    const errno = world.calls['clock_time_get']!(id, 1n, AT.result);
-    return errno === 0 ? [errno, u64(world) > 0n ? 'a time' : 'nothing'] : [errno];
+    return answered(world.calls['clock_time_get']!(id, 1n, AT.result), () => [
+      u64(world) > 0n ? 'a time' : 'nothing',
+    ]);
   };
 
 export const resolution =
   (id: number): Step =>
   (world) => {
-    const errno = world.calls['clock_res_get']!(id, AT.result);
-    return errno === 0 ? [errno, u64(world) > 0n ? 'a resolution' : 'nothing'] : [errno];
+    return answered(world.calls['clock_res_get']!(id, AT.result), () => [
+      u64(world) > 0n ? 'a resolution' : 'nothing',
+    ]);
   };
 
 /** Waits for one thing; sees how many events there were, and the first one's errno and type. */
@@ -369,9 +378,11 @@ export const poll =
       view.setUint32(AT.data + 16, subject.clock ?? 1, true);
       view.setBigUint64(AT.data + 24, subject.timeoutNs ?? 0n, true);
     } else view.setUint32(AT.data + 16, numberOf(world, subject.fd), true);
-    const errno = world.calls['poll_oneoff']!(AT.data, AT.read, 1, AT.result);
-    if (errno !== 0) return [errno];
-    return [errno, u32(world), view.getUint16(AT.read + 8, true), view.getUint8(AT.read + 10)];
+    return answered(world.calls['poll_oneoff']!(AT.data, AT.read, 1, AT.result), () => [
+      u32(world),
+      view.getUint16(AT.read + 8, true),
+      view.getUint8(AT.read + 10),
+    ]);
   };
 
 /** A call whose one pointer, the last argument, leads out of memory. */

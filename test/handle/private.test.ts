@@ -21,8 +21,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FILETYPE, OFLAGS } from '../../src/abi/flags.ts';
 import { RIGHT } from '../../src/abi/rights.ts';
-import { decodeCbor } from '../../src/cbor/decode.ts';
-import { encodeCbor } from '../../src/cbor/encode.ts';
 import type { CapturedResources, Grants } from '../../src/handle/grants.ts';
 import { type Chance, chanceOf } from '../e2e/random-source.ts';
 import {
@@ -35,18 +33,13 @@ import {
   restoredGuest,
   startGuest,
 } from '../wasi/harness.ts';
-import { type Counts, operate, treeOf } from './random-operations.ts';
+import { type Counts, eachSeed, operate, treeOf } from './random-operations.ts';
+import { throughImage } from './through-image.ts';
 
 const SEED = Number(process.env['STASIS_SEED'] ?? 1);
 const JOBS = process.env['STASIS_NIGHTLY'] === undefined ? 30 : 2000;
 const done: Counts = {};
 const totals = { jobs: 0, compared: 0, restores: 0 };
-
-function throughImage(captured: CapturedResources): CapturedResources {
-  const { handles, providers } = captured;
-  const bytes = encodeCbor({ handles, providers: providers.map((provider) => ({ ...provider })) });
-  return decodeCbor(bytes) as unknown as CapturedResources;
-}
 
 /** All that a guest can find below a directory, as it sees it. */
 function seenTree(guest: Guest, path = '.'): Record<string, string> {
@@ -148,14 +141,7 @@ async function runJob(seed: number): Promise<void> {
 }
 
 test(`${JOBS} guests see in a view what they would see in a directory of their own`, async () => {
-  for (let job = 0; job < JOBS; job++) {
-    const seed = SEED * 100_003 + job;
-    try {
-      await runJob(seed);
-    } catch (cause) {
-      throw new Error(`seed ${seed}: ${(cause as Error).message}`, { cause });
-    }
-  }
+  await eachSeed(SEED, JOBS, runJob);
   expect(totals.restores).toBeGreaterThan(JOBS);
   expect(Object.keys(done).length).toBe(16);
 }, 1_200_000);

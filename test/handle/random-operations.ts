@@ -111,3 +111,19 @@ function digest(bytes: Uint8Array): string {
   }
   return runs.join(' ');
 }
+
+/** Runs `jobs` jobs, each from a seed of its own; one that fails is named by it. */
+export async function eachSeed(
+  first: number,
+  jobs: number,
+  run: (seed: number) => Promise<void>,
+): Promise<void> {
+  for (let job = 0; job < jobs; job++) {
+    const seed = first * 100_003 + job;
+    try {
+      await run(seed);
+    } catch (cause) {
+      throw new Error(`seed ${seed}: ${(cause as Error).message}`, { cause });
+    }
+  }
+}

@@ -15,9 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FDFLAGS, OFLAGS } from '../../src/abi/flags.ts';
 import { RIGHT } from '../../src/abi/rights.ts';
 import type { CborValue } from '../../src/cbor/cbor.ts';
-import { decodeCbor } from '../../src/cbor/decode.ts';
-import { encodeCbor } from '../../src/cbor/encode.ts';
-import type { CapturedResources, Grants } from '../../src/handle/grants.ts';
+import type { Grants } from '../../src/handle/grants.ts';
 import {
   AT,
   createHost,
@@ -29,6 +27,7 @@ import {
   restoredGuest,
   startGuest,
 } from '../wasi/harness.ts';
+import { throughImage } from './through-image.ts';
 
 let host: Host;
 let guest: Guest;
@@ -48,12 +47,6 @@ const CREATE = { oflags: OFLAGS.CREAT };
 const DIRECTORY = { oflags: OFLAGS.DIRECTORY };
 
 /** As it comes out of an image's head. */
-function throughImage(captured: CapturedResources): CapturedResources {
-  const { handles, providers } = captured;
-  const bytes = encodeCbor({ handles, providers: providers.map((provider) => ({ ...provider })) });
-  return decodeCbor(bytes) as unknown as CapturedResources;
-}
-
 async function failureOf(work: Promise<unknown>): Promise<{ code: string; message: string }> {
   try {
     await work;

@@ -3,13 +3,12 @@ import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
-import { decodeCbor } from '../../src/cbor/decode.ts';
-import { encodeCbor } from '../../src/cbor/encode.ts';
 import type { CapturedResources, Grants } from '../../src/handle/grants.ts';
 import { UndoJournal } from '../../src/handle/undo-journal.ts';
 import { type Chance, chanceOf } from '../e2e/random-source.ts';
 import { createHost, type Guest, removeHost, restoredGuest, startGuest } from '../wasi/harness.ts';
-import { type Counts, operate, treeOf } from './random-operations.ts';
+import { type Counts, eachSeed, operate, treeOf } from './random-operations.ts';
+import { throughImage } from './through-image.ts';
 
 const SEED = Number(process.env['STASIS_SEED'] ?? 1);
 const JOBS = process.env['STASIS_NIGHTLY'] === undefined ? 25 : 2000;
@@ -17,12 +16,6 @@ const done: Counts = {};
 /** Memory, on Linux. */
 const OTHER_DISK = '/dev/shm';
 const totals = { jobs: 0, copying: 0, checkpoints: 0, restores: 0, interrupted: 0, replayed: 0 };
-
-function throughImage(captured: CapturedResources): CapturedResources {
-  const { handles, providers } = captured;
-  const bytes = encodeCbor({ handles, providers: providers.map((provider) => ({ ...provider })) });
-  return decodeCbor(bytes) as unknown as CapturedResources;
-}
 
 /** Lets the undo die at one of its steps, as a kill would end it. */
 function killUndo(chance: Chance): { restore(): void } {
@@ -182,14 +175,7 @@ test(`${SCRIPTS} scripts end as if they had never been killed, wherever they are
 }, 1_200_000);
 
 test(`${JOBS} jobs with random operations, checkpoints, kills and restores`, async () => {
-  for (let job = 0; job < JOBS; job++) {
-    const seed = SEED * 100_003 + job;
-    try {
-      await runJob(seed);
-    } catch (cause) {
-      throw new Error(`seed ${seed}: ${(cause as Error).message}`, { cause });
-    }
-  }
+  await eachSeed(SEED, JOBS, runJob);
   // A run that did nothing would prove nothing.
   expect(totals.restores).toBeGreaterThan(JOBS);
   expect(Object.keys(done).length).toBe(16);

@@ -16,9 +16,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OFLAGS } from '../../src/abi/flags.ts';
 import { RIGHT } from '../../src/abi/rights.ts';
 import type { CborValue } from '../../src/cbor/cbor.ts';
-import { decodeCbor } from '../../src/cbor/decode.ts';
 import { encodeCbor } from '../../src/cbor/encode.ts';
-import type { CapturedResources, Grants } from '../../src/handle/grants.ts';
+import type { Grants } from '../../src/handle/grants.ts';
 import {
   AT,
   createHost,
@@ -28,6 +27,7 @@ import {
   restoredGuest,
   startGuest,
 } from '../wasi/harness.ts';
+import { throughImage } from './through-image.ts';
 
 const CREATE = { oflags: OFLAGS.CREAT };
 const CARRY_BYTES_MAX = 200_000;
@@ -50,12 +50,6 @@ afterEach(() => {
 });
 
 const onHost = (name: string) => join(host.dir, name);
-
-function throughImage(captured: CapturedResources): CapturedResources {
-  const { handles, providers } = captured;
-  const bytes = encodeCbor({ handles, providers: providers.map((provider) => ({ ...provider })) });
-  return decodeCbor(bytes) as unknown as CapturedResources;
-}
 
 async function elsewhere(overrides: Partial<Grants> = {}): Promise<void> {
   const captured = throughImage(await guest.resources.quiesce());

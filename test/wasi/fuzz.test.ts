@@ -16,13 +16,12 @@ import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ERRNO } from '../../src/abi/errno.ts';
-import { decodeCbor } from '../../src/cbor/decode.ts';
-import { encodeCbor } from '../../src/cbor/encode.ts';
 import { HostError } from '../../src/fault/host-error.ts';
 import type { CapturedResources, Grants } from '../../src/handle/grants.ts';
 import { INTERRUPTED } from '../../src/resource/pause.ts';
 import { GuestExit } from '../../src/wasi/environment.ts';
 import { type Chance, chanceOf, newChance } from '../e2e/random-source.ts';
+import { throughImage } from '../handle/through-image.ts';
 import {
   createHost,
   type Guest,
@@ -124,11 +123,6 @@ function make(guest: Guest, name: string, args: readonly (number | bigint)[]): n
 }
 
 /** As it comes out of an image. */
-function throughImage({ handles, providers }: CapturedResources): CapturedResources {
-  const plain = { handles, providers: providers.map((provider) => ({ ...provider })) };
-  return decodeCbor(encodeCbor(plain)) as unknown as CapturedResources;
-}
-
 /** The guest in fresh resources; the same guest when it can't be captured now. */
 async function restored(guest: Guest): Promise<Guest> {
   let captured: CapturedResources;
