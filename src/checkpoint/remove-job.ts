@@ -1,4 +1,4 @@
-import { removeJobFiles } from '../host/host-run.ts';
+import { removeJobFiles } from '../host/job-files.ts';
 import type { JobRecord } from '../host/job-records.ts';
 import type { JobTable } from '../host/job-table.ts';
 import { dropModules } from '../host/module-store.ts';

@@ -8,7 +8,7 @@
 import { fdatasync } from 'node:fs';
 import { promisify } from 'node:util';
 import { ioFailure } from '../fault/io-failure.ts';
-import type { SealPlace } from '../host/host-run.ts';
+import type { SealPlace } from '../host/hosted-run.ts';
 import type { ModuleFile } from '../host/module-file.ts';
 import { keepModule } from '../host/module-store.ts';
 import type { Places } from '../host/places.ts';

@@ -6,7 +6,7 @@ import { JobTable } from '../host/job-table.ts';
 import { preparePlaces } from '../host/places.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Host } from './host.ts';
-import { openPlacesVault } from './job-host.ts';
+import { openPlacesVault } from './places-vault.ts';
 import { type Settings, settingsPlaces, type VaultOptionTexts } from './settings.ts';
 
 export interface CommandContext {

@@ -3,7 +3,8 @@
  */
 import { HostError } from '../fault/host-error.ts';
 import { receiveOrder } from '../host/detach.ts';
-import { type HostedJob, hostJob, type JobOrder } from './job-host.ts';
+import { type HostedJob, hostJob } from './job-host.ts';
+import type { JobOrder } from './job-order.ts';
 import { errorObject } from './report-error.ts';
 import { HOST_SIGNALS } from './signals.ts';
 

@@ -18,7 +18,7 @@ export async function withExistingVault<T>(
   // Loaded by the few commands that need it.
   const [{ openVault }, { vaultOptions }] = await Promise.all([
     import('../vault/open-vault.ts'),
-    import('./job-host.ts'),
+    import('./places-vault.ts'),
   ]);
   const { witness, ...options } = vaultOptions(settingsPlaces(context.settings));
   const vault = await openVault({

@@ -13,7 +13,8 @@ import type { LogPiece } from '../host/log-reader.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
 import type { Audit } from '../vault/audit.ts';
 import type { VaultUsage } from '../vault/vault-usage.ts';
-import type { HostedJob, JobHooks, JobOrder, JobStarted, JobWork } from './job-host.ts';
+import type { HostedJob, JobHooks, JobStarted } from './job-host.ts';
+import type { JobOrder, JobWork } from './job-order.ts';
 
 /** A job and its newest run, as its host sees them. */
 export interface JobSight {

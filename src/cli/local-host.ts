@@ -17,17 +17,12 @@ import type { PolicyPlace } from '../host/policy-file.ts';
 import { killProcess } from '../host/process-identity.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Host, JobAsk, JobSight } from './host.ts';
-import {
-  explain,
-  hostJob,
-  type JobOrder,
-  type JobStarted,
-  openPlacesVault,
-  requesterOf,
-  tryRestore,
-} from './job-host.ts';
+import { hostJob, type JobStarted } from './job-host.ts';
+import type { JobOrder } from './job-order.ts';
+import { openPlacesVault } from './places-vault.ts';
 import { type ErrorObject, errorFromObject } from './report-error.ts';
-import { type Settings, settingsPlaces, settingsRequester } from './settings.ts';
+import { requesterOf, type Settings, settingsPlaces, settingsRequester } from './settings.ts';
+import { explain, tryRestore } from './try-restore.ts';
 
 const FOLLOW_MS = 100;
 

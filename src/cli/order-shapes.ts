@@ -32,7 +32,7 @@ import { FRAMES_MAX, FRAMES_MIN } from '../pool/frame-layout.ts';
 import { isPageBytes, PAGES_LIMIT } from '../pool/pool-format.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import { WASI_LAYERS } from '../wasi/layers.ts';
-import type { JobWork, SecretOrder, TriggerOrder } from './job-host.ts';
+import type { JobWork, SecretOrder, TriggerOrder } from './job-order.ts';
 
 const PATH_LENGTH_MAX = 4096;
 const NAME_LENGTH_MAX = 255;

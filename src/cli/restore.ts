@@ -8,7 +8,7 @@ import { HostError } from '../fault/host-error.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { describeExplanation } from './explanation-text.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
-import type { JobWork } from './job-host.ts';
+import type { JobWork } from './job-order.ts';
 import { parseOwner } from './owner-option.ts';
 import { parseStamp } from './quantities.ts';
 import { describeReceipt } from './receipt-text.ts';

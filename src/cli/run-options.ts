@@ -20,7 +20,7 @@ import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { CommandContext } from './command-context.ts';
-import type { SecretOrder, TriggerOrder } from './job-host.ts';
+import type { SecretOrder, TriggerOrder } from './job-order.ts';
 import { readKv } from './kv-option.ts';
 import { readListen } from './listen-option.ts';
 import { readPool } from './pool-option.ts';

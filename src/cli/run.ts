@@ -8,7 +8,7 @@ import { CARRY_BYTES_DEFAULT, type RunRequest } from '../host/run-request.ts';
 import { WASI_LAYERS, type WasiLayer } from '../wasi/layers.ts';
 import type { CommandContext } from './command-context.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
-import type { SecretOrder } from './job-host.ts';
+import type { SecretOrder } from './job-order.ts';
 import {
   addSharedOptions,
   MEMORY_PAGES_DEFAULT,

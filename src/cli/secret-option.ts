@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode } from '../fault/io-failure.ts';
 import { SECRET_BYTES_MAX, SECRET_NAME_MAX } from '../resource/secrets.ts';
-import type { SecretOrder } from './job-host.ts';
+import type { SecretOrder } from './job-order.ts';
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const NEWLINE = 0x0a;

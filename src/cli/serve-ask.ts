@@ -14,7 +14,8 @@ import {
   readAsk,
 } from './door-protocol.ts';
 import type { RestoreAsk } from './host.ts';
-import { type HostedJob, hostJob, type JobWork, type SecretOrder } from './job-host.ts';
+import { type HostedJob, hostJob } from './job-host.ts';
+import type { JobWork, SecretOrder } from './job-order.ts';
 import { localHost } from './local-host.ts';
 import { errorObject } from './report-error.ts';
 import type { Settings } from './settings.ts';

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { RestoreSelector } from '../checkpoint/restore.ts';
 import { HostError } from '../fault/host-error.ts';
 import { type Places, placesUnder } from '../host/places.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
@@ -131,4 +132,14 @@ export function settingsPlaces(settings: Settings): Places {
 
 export function settingsRequester(settings: Settings): Requester {
   return { owner: settings.owner, entry: 'cli' };
+}
+
+/** Whose checkpoints, and who asks. */
+export function requesterOf(
+  settings: Settings,
+  { owner }: Pick<RestoreSelector, 'owner'>,
+): Requester {
+  const own = settingsRequester(settings);
+  if (owner === undefined || owner === own.owner) return own;
+  return { ...own, owner, operator: own.owner };
 }

@@ -30,7 +30,7 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
         await Promise.all([
           import('../vault/restore-vault.ts'),
           import('../host/back-up-state.ts'),
-          import('./job-host.ts'),
+          import('./places-vault.ts'),
         ]);
       const { settings, out, err } = context;
       const backup = resolve(text);

@@ -8,41 +8,15 @@
  *    the foreground, where the user sees the outcome, once.
  * 3. Rows that only inform never fail what they inform about: a full disk must not end a guest.
  */
-import {
-  chmodSync,
-  closeSync,
-  fstatSync,
-  lchownSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  realpathSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type {
-  FileKeeping,
-  ForeignProvider,
-  GuestStreams,
-  Preopen,
-  ProviderKind,
-  StartMessage,
-  Trigger,
-} from '../cell/protocol.ts';
-import type { Confinement } from '../confine/confinement.ts';
+import type { ProviderKind } from '../cell/protocol.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
-import { errorCode, ioFailure } from '../fault/io-failure.ts';
-import { FILE_POLICY_DEFAULT } from '../handle/file-policy.ts';
-import { servedUser, withRightsOf, withUserRights } from '../native/user-rights.ts';
+import { servedUser, withUserRights } from '../native/user-rights.ts';
 import { preparePool } from '../pool/pool-grant.ts';
-import type { Secret } from '../resource/secrets.ts';
-import { type CellProgram, programFor } from './cell-command.ts';
-import { LOG_FD } from './cell-process.ts';
+import { programFor } from './cell-command.ts';
+import { cellWork } from './cell-work.ts';
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -50,100 +24,23 @@ import {
   controlPath,
   serveControl,
 } from './control-socket.ts';
-import { FIRST_LISTENER_FD, type GuestStdio, openGuestStreams } from './guest-streams.ts';
-import { findInstrumented, keepInstrumented } from './instrument-cache.ts';
-import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
+import { checkDirectories, grantedDirectories, socketsOf } from './granted-places.ts';
+import { openGuestStreams } from './guest-streams.ts';
+import type { HostedEnd, HostedRun, HostRunOptions, HostTools } from './hosted-run.ts';
+import { keepInstrumented } from './instrument-cache.ts';
+import { checkLogBytes, dropViews, keepingOf, openLog } from './job-files.ts';
+import type { JobRecord, RunOutcome } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
-import {
-  type BoundSocket,
-  bindSockets,
-  closeSockets,
-  type ListenRequest,
-} from './listening-socket.ts';
-import { logPath } from './log-reader.ts';
-import type { ModuleFile } from './module-file.ts';
-import { keepingPath, type Places, servedKeepingPaths } from './places.ts';
-import type { Caps } from './policy.ts';
+import { type BoundSocket, bindSockets, closeSockets } from './listening-socket.ts';
 import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
-import { CARRY_BYTES_DEFAULT, type RunRequest } from './run-request.ts';
-import { type GuestRun, type PausedImage, type SealedImage, superviseGuest } from './supervise.ts';
+import { type GuestRun, superviseGuest } from './supervise.ts';
 
 /** How long a host waits before it tries again to record an outcome. */
 const RECORD_AGAIN_MS = 1000;
 /** How often it is looked whether a cell is gone that was killed. */
 const LEFT_CELL_AGAIN_MS = 5;
-
-/** What a host works with, whichever job it hosts. */
-export interface HostTools {
-  readonly places: Places;
-  readonly table: JobTable;
-  readonly now: () => Date;
-  readonly program: CellProgram;
-  readonly instrumenter: string;
-}
-
-export interface RestorePoint {
-  readonly parent: RunParent;
-  /** A twin goes on from the checkpoint, beside whatever else did, as a job of its own. */
-  readonly clone: boolean;
-  /** Takes the checkpoint for this run, before anything of the guest is started. Rejects with a HostError. */
-  readonly claim: (run: number) => Promise<void>;
-  /** Hex SHA-256 of the instrumented module that the image was made of. */
-  readonly instrumented: string | null;
-  readonly head: Uint8Array;
-  readonly pages: Uint8Array;
-}
-
-export interface HostRunOptions {
-  readonly job: JobRecord;
-  readonly request: RunRequest;
-  /** The owner's, of today. */
-  readonly caps: Caps;
-  readonly module: ModuleFile;
-  /** Of the request, with the digests of today. */
-  readonly providers: readonly ForeignProvider[];
-  /** null: from the beginning, as the first run of a new job. */
-  readonly restore: RestorePoint | null;
-  /** Values of the request's secrets; they are written nowhere. */
-  readonly secrets: readonly Secret[];
-  readonly triggers: readonly Trigger[];
-  readonly digestMemory: boolean;
-  /** What the guest has as its streams; null: it runs in the background. */
-  readonly stdio: GuestStdio | null;
-  readonly seal: (place: SealPlace, image: PausedImage) => Promise<SealedImage>;
-  readonly onStarted: () => void;
-  readonly onTrouble: (error: HostError) => void;
-}
-
-/** Where an image comes from. */
-export interface SealPlace {
-  readonly job: JobRecord;
-  readonly run: number;
-  /** Descriptor of the run's log, to be made durable before the image; null without a log. */
-  readonly logFd: number | null;
-  /** Hex SHA-256 of the instrumented module. */
-  readonly instrumented: string;
-  /** What the guest has, in order: the host's own providers first. */
-  readonly providers: readonly ProviderKind[];
-}
-
-export interface HostedRun {
-  readonly run: number;
-  /** What the kernel holds the cell by. */
-  readonly held: readonly Confinement[];
-  /** Where the guest listens: `HOST:PORT`. */
-  readonly listening: readonly string[];
-  readonly ended: Promise<HostedEnd>;
-  kill(signal: string): void;
-}
-
-export interface HostedEnd {
-  readonly outcome: RunOutcome;
-  /** Checkpoints that this run made. */
-  readonly checkpoints: number;
-}
 
 /**
  * Starts a run. Throws ERR_JOB_EXISTS, ERR_JOB_RUNNING, ERR_NO_SUCH_DIRECTORY, ERR_DISK_FULL, ERR_IO,
@@ -313,107 +210,6 @@ function enter(
   return 1;
 }
 
-/** What a cell has from the start. */
-interface CellHoldings {
-  readonly preopens: readonly Preopen[];
-  readonly keeping: FileKeeping | null;
-  readonly logFd: number | null;
-  readonly streams: GuestStreams;
-  readonly sockets: readonly BoundSocket[];
-}
-
-function socketsOf({ listen = [], wasi }: RunRequest): readonly ListenRequest[] {
-  if (listen.length === 0 || wasi === 'stasis') return listen;
-  throw new HostError('ERR_CANNOT_LISTEN', `The WASI layer ${wasi} has no sockets.`, {
-    hint: 'leave --listen or --wasi out',
-  });
-}
-
-function cellWork(
-  { places, instrumenter, now }: HostTools,
-  options: HostRunOptions,
-  { preopens, keeping, logFd, streams, sockets }: CellHoldings,
-): { start: StartMessage; attachments: Uint8Array[]; instrumented: string | null } {
-  const { request, module, providers, restore, triggers, digestMemory } = options;
-  const wanted = restore?.instrumented ?? null;
-  const found = findInstrumented(places, { module: module.digest, instrumenter }, now);
-  // One that differs is made again, and the cell says what comes out.
-  const cached = wanted === null || found?.digest === wanted ? found : null;
-  const attachments = cached === null ? [module.bytes] : [module.bytes, cached.bytes, cached.plan];
-  if (restore !== null) attachments.push(restore.pages);
-  return {
-    attachments,
-    instrumented: cached?.digest ?? null,
-    start: {
-      type: 'start',
-      cached: cached !== null,
-      args: request.args,
-      env: request.env,
-      secrets: options.secrets,
-      preopens,
-      keeping,
-      pools: request.pools ?? [],
-      kv: request.kv ?? [],
-      providers,
-      limits: {
-        fuel: request.fuel === null ? null : BigInt(request.fuel),
-        memoryPages: request.memoryPages,
-        tableEntries: request.tableEntries,
-        outputBytes: request.outputBytes ?? null,
-        onLimit: request.onLimit ?? 'end',
-      },
-      invoke: request.invoke,
-      trapUnknownImports: request.trapUnknownImports,
-      wasi: request.wasi,
-      restore: restore?.head ?? null,
-      reason: restore?.clone ? 'cloned' : 'restarted',
-      instrumented: wanted,
-      triggers,
-      digestMemory,
-      logFd: logFd === null ? null : LOG_FD,
-      streams,
-      listeners: sockets.map(({ request: { name } }, index) => ({
-        name,
-        hostFd: FIRST_LISTENER_FD + index,
-      })),
-    },
-  };
-}
-
-/** The job's own directory for what it keeps of files, as one that a cell can work in. */
-function keepingOf(
-  places: Places,
-  job: JobRecord,
-  { preopens, carryBytesMax = CARRY_BYTES_DEFAULT }: RunRequest,
-): FileKeeping | null {
-  if (preopens.length === 0) return null;
-  const user = servedUser();
-  const directory = keepingPath(places, job.id, user);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Empty, or the user's already; its parent is root's, so that nothing else can have taken its name.
-    if (user !== null) lchownSync(directory, user.uid, user.gid);
-    // The cell's permissions are judged by the true name.
-    return { directory: realpathSync(directory), carryBytesMax };
-  } catch (error) {
-    throw ioFailure('make the directory for files that the job keeps', error);
-  }
-}
-
-/** What private views of a run leave behind; the next run begins with what its image says. */
-function dropViews(places: Places, { id }: JobRecord): void {
-  const directory = keepingPath(places, id, servedUser());
-  try {
-    withUserRights(() => {
-      for (const name of readdirSync(directory)) {
-        if (name.startsWith('private-')) rmSync(join(directory, name), { recursive: true });
-      }
-    });
-  } catch {
-    // None was made, or the next run, or the removal of the job, drops it.
-  }
-}
-
 /**
  * A cell whose host was killed ends by itself, soon. Until then it might still write to files that the next
  * run is about to bring back.
@@ -423,103 +219,5 @@ async function endLeftCells(table: JobTable, job: JobRecord): Promise<void> {
     if (cell === null || outcome !== null) continue;
     killProcess(cell);
     while (isAlive(cell)) await sleep(LEFT_CELL_AGAIN_MS);
-  }
-}
-
-function openLog(places: Places, job: string, run: number): number {
-  const path = logPath(places, job, run);
-  try {
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
-    return openSync(path, 'ax', 0o600);
-  } catch (error) {
-    throw ioFailure('make the log of the run', error);
-  }
-}
-
-/** Removes everything that lies in the file system for a job. */
-export function removeJobFiles(places: Places, job: string): void {
-  for (const path of servedKeepingPaths(places, job)) removeUsersFiles(path);
-  rmSync(join(places.jobs, job), { recursive: true, force: true });
-  // A host that was killed leaves its socket.
-  rmSync(controlPath(places, job), { force: true });
-}
-
-/**
- * A directory that belongs to a user, in one of ours: emptied with that user's rights, as root could be
- * led astray by a link that is put into it meanwhile. Only its own name is ours to remove.
- */
-function removeUsersFiles(path: string): void {
-  try {
-    const { uid, gid } = lstatSync(path);
-    withRightsOf({ uid, gid }, () => {
-      chmodSync(path, 0o700);
-      for (const name of readdirSync(path)) {
-        rmSync(join(path, name), { recursive: true, force: true });
-      }
-    });
-    rmdirSync(path);
-  } catch (error) {
-    throw ioFailure('remove what the job kept of files', error);
-  }
-}
-
-/** The cell says how much of the log an image stands for; it can't be more than there is. */
-function checkLogBytes(logFd: number | null, logBytes: number): void {
-  const size = logFd === null ? 0 : fstatSync(logFd).size;
-  if (logBytes <= size) return;
-  throw new HostError('ERR_PROTOCOL', 'The cell told of more output than is in its log.', {
-    facts: { told: logBytes, there: size },
-  });
-}
-
-/**
- * The directories that the cell may touch. The layer that has its files in memory gets them only to
- * copy, when a guest begins; later they are in its image.
- */
-function grantedDirectories(
-  { preopens, wasi }: RunRequest,
-  restore: RestorePoint | null,
-): readonly Preopen[] {
-  if (wasi === 'stasis') return preopens;
-  if (restore !== null) return [];
-  const chosen = preopens.find(
-    ({ policy = FILE_POLICY_DEFAULT }) => policy !== FILE_POLICY_DEFAULT,
-  );
-  if (chosen !== undefined) {
-    throw new HostError(
-      'ERR_USAGE',
-      'A guest on @wasmer/wasi has its files in its checkpoints: there is no policy to choose.',
-      {
-        facts: { directory: chosen.hostPath, policy: chosen.policy! },
-        hint: 'grant it as HOST::GUEST alone',
-      },
-    );
-  }
-  const writable = preopens.find(({ readOnly }) => !readOnly);
-  if (writable === undefined) return preopens;
-  throw new HostError(
-    'ERR_USAGE',
-    'A guest on @wasmer/wasi has its files in memory: nothing that it writes would get to a directory.',
-    {
-      facts: { directory: writable.hostPath },
-      hint: 'grant it with --dir-ro: it is copied when the guest begins, and the guest has the copy',
-    },
-  );
-}
-
-function checkDirectories(preopens: readonly Preopen[]): void {
-  for (const { hostPath } of preopens) {
-    let isDirectory = false;
-    try {
-      isDirectory = statSync(hostPath).isDirectory();
-    } catch (error) {
-      const code = errorCode(error);
-      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw ioFailure(`look at ${hostPath}`, error);
-    }
-    if (isDirectory) continue;
-    throw new HostError('ERR_NO_SUCH_DIRECTORY', `There is no directory ${hostPath} to grant.`, {
-      facts: { directory: hostPath },
-      hint: 'make the directory, or name another one with --dir',
-    });
   }
 }

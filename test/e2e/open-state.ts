@@ -7,7 +7,7 @@ import {
   planRestore,
   type RestorePlan,
 } from '../../src/checkpoint/restore.ts';
-import { openPlacesVault } from '../../src/cli/job-host.ts';
+import { openPlacesVault } from '../../src/cli/places-vault.ts';
 import { readSettings, settingsPlaces, settingsRequester } from '../../src/cli/settings.ts';
 import { JobTable } from '../../src/host/job-table.ts';
 import type { Places } from '../../src/host/places.ts';

@@ -16,6 +16,7 @@ import { claimDirectory, placesUnder, preparePlaces } from '../../src/host/place
 import { NO_CAPS } from '../../src/host/policy.ts';
 import { identifyProcess, isAlive, killProcess } from '../../src/host/process-identity.ts';
 import type { RunEnding } from '../../src/host/run-ending.ts';
+import { plainRequest } from './plain-request.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const scratch = scratchDirectory();
@@ -42,24 +43,7 @@ function job(name: string, owner = 'uid:1'): JobRecord {
 function run(host = alive): NewRun {
   return {
     parent: null,
-    request: {
-      modulePath: '/m.wasm',
-      args: ['m.wasm'],
-      env: [],
-      preopens: [],
-      providers: [],
-      providerPaths: [],
-      fuel: null,
-      memoryPages: 1,
-      tableEntries: 1,
-      timeoutMs: null,
-      checkpointEveryMs: null,
-      invoke: null,
-      trapUnknownImports: false,
-      wasi: 'stasis',
-      keepLog: true,
-      removeAtEnd: false,
-    },
+    request: plainRequest,
     host,
     startedAt: '2026-01-01T00:00:00Z',
   };

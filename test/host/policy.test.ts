@@ -6,6 +6,7 @@ import { checkAllowed, grantsBeyond } from '../../src/host/allowed-grants.ts';
 import { type GrantBounds, NO_POLICY, policyFor } from '../../src/host/policy.ts';
 import { readPolicy } from '../../src/host/policy-file.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
+import { plainRequest } from './plain-request.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const scratch = scratchDirectory();
@@ -114,25 +115,9 @@ describe('what a policy allows', () => {
   mkdirSync(outside);
   symlinkSync(outside, join(inside, 'link'));
 
-  const nothing: RunRequest = {
-    modulePath: '/m.wasm',
-    args: [],
-    env: [],
-    preopens: [],
-    fuel: null,
-    memoryPages: 1,
-    tableEntries: 1,
-    timeoutMs: null,
-    checkpointEveryMs: null,
-    invoke: null,
-    trapUnknownImports: false,
-    wasi: 'stasis',
-    keepLog: true,
-    removeAtEnd: false,
-  };
   const all = policyFor(NO_POLICY, 'uid:1').grants;
   const beyond = (request: Partial<RunRequest>, bounds: Partial<GrantBounds>) =>
-    grantsBeyond({ ...nothing, ...request }, { ...all, ...bounds });
+    grantsBeyond({ ...plainRequest, ...request }, { ...all, ...bounds });
   const dir = (hostPath: string, readOnly: boolean) => ({ hostPath, guestPath: '/d', readOnly });
 
   test('directories by their true names and their access', () => {
@@ -172,7 +157,7 @@ describe('what a policy allows', () => {
 
   test('a refusal lists every grant that is not allowed', () => {
     const request: RunRequest = {
-      ...nothing,
+      ...plainRequest,
       env: ['A=1', 'B=2'],
       preopens: [dir(inside, false)],
       pools: [
