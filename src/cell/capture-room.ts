@@ -17,6 +17,8 @@ const MARGIN = 1.25;
 export interface CaptureRoomOptions {
   /** Views of all memories of the guest. */
   readonly memories: () => readonly Uint8Array[];
+  /** About how many bytes there will be to capture; null: as many as are not zero. */
+  readonly expectedBytes?: () => number | null;
   /** A buffer that came back or was made. */
   readonly spare: () => ArrayBuffer | undefined;
   /** Asks for a buffer of that size, written once; absent where nobody makes one. */
@@ -35,11 +37,12 @@ export class CaptureRoom {
 
   /** Asked at safepoints while a request waits: whether there is room for the pages; orders it if not. */
   isReady(): boolean {
-    const { order, memories } = this.#options;
+    const { order, memories, expectedBytes } = this.#options;
     if (order === undefined) return true;
-    this.#neededBytes ??= estimate(memories());
-    // What comes now was ordered, or came back just before: in either case there is no more to wait for.
+    // What is lent back comes first: it may be what the next capture is compared with.
     const answered = this.#takeSpare() && this.#ordered;
+    this.#neededBytes ??= expectedBytes?.() ?? estimate(memories());
+    // What comes now was ordered, or came back just before: in either case there is no more to wait for.
     if (answered || this.#neededBytes < WORTH_BYTES) this.#neededBytes = 0;
     if ((this.#room?.byteLength ?? 0) >= this.#neededBytes) return true;
     if (!this.#ordered) {

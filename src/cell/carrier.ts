@@ -16,9 +16,11 @@ import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
+import type { TrackingFds } from '../native/write-tracking.ts';
 import { confineSelf } from './confine-self.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
+import { openOwnTracking } from './own-tracking.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
 import { openTurn, strayFailure, watchTurns } from './provider-turns.ts';
 import {
@@ -60,6 +62,7 @@ export interface BegunThread {
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 let confined = false;
+let tracking: TrackingFds | null = null;
 let thread: GuestThread | null = null;
 /** Who is to blame when the thread breaks down, for a reason. */
 let blame: (reason: string) => unknown = (reason) => new Error(reason);
@@ -116,6 +119,7 @@ function startGuest(
       module: module.buffer,
       attachments,
       twins: twins.port2,
+      tracking,
     } satisfies ThreadStart,
     [...attachments, twins.port2],
   );
@@ -127,12 +131,12 @@ function startGuest(
       prepareLater(delayMs * 2);
     }, delayMs).unref();
   };
-  const giveBuffer = (buffer: ArrayBuffer): void => {
-    worker.postMessage({ type: 'buffer', buffer } satisfies ThreadOrder, [buffer]);
+  const giveBuffer = (buffer: ArrayBuffer, image: number | null): void => {
+    worker.postMessage({ type: 'buffer', buffer, image } satisfies ThreadOrder, [buffer]);
   };
   const makeBuffer = (bytes: number): void => {
     const buffer = writtenBuffer(bytes);
-    giveBuffer(buffer);
+    giveBuffer(buffer, null);
     wakeGuest(view);
   };
   worker.on('message', (report: ThreadReport) => {
@@ -147,7 +151,8 @@ function startGuest(
     }
     send(message, parts, () => {
       if (message.type !== 'image') return;
-      for (const { buffer } of parts) giveBuffer(buffer);
+      // What follows the first one is small.
+      for (const { buffer } of parts.slice(0, 1)) giveBuffer(buffer, message.image);
     });
   });
   const { providers } = start;
@@ -188,8 +193,16 @@ function receive(
   if (message.type === 'confine') {
     if (confined) throw new HostError('ERR_PROTOCOL', 'The cell was confined twice.');
     confined = true;
-    const { dataBytes } = message;
-    send({ type: 'confined', held: dataBytes === null ? [] : confineSelf(dataBytes) }, []);
+    const { dataBytes, pagemapFrom } = message;
+    tracking = openOwnTracking(pagemapFrom);
+    send(
+      {
+        type: 'confined',
+        held: dataBytes === null ? [] : confineSelf(dataBytes),
+        tracksWrites: tracking !== null,
+      },
+      [],
+    );
     return;
   }
   if (!confined) throw new HostError('ERR_PROTOCOL', 'The cell was not confined yet.');

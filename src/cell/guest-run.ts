@@ -16,7 +16,6 @@ import { GuestMemory } from '../abi/guest-memory.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { CapturedResources, GuestResources } from '../handle/grants.ts';
 import { createGuestResources, emptyGuestResources } from '../handle/guest-resources.ts';
-import { blankRegions } from '../image/blank-regions.ts';
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
@@ -36,6 +35,7 @@ import { HostCalls, type HostFunction } from './host-calls.ts';
 import { checkImports, importFinder } from './import-finder.ts';
 import { type LoadedModule, loadModule } from './loaded-module.ts';
 import { LookAhead } from './look-ahead.ts';
+import { type CapturedChanges, PageCapture } from './page-capture.ts';
 import type { Ending, ImageMessage, StartedMessage, StartMessage } from './protocol.ts';
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
 import { secretCalls } from './secret-calls.ts';
@@ -77,6 +77,7 @@ class Guest {
   readonly #calls: HostCalls;
   readonly #instance: GuestInstance;
   readonly #room: CaptureRoom;
+  readonly #pages: PageCapture;
   readonly #lookAhead: LookAhead;
   /** Found before the guest counts as started: a module without them can't run. */
   #entries: ReturnType<GuestInstance['entries']> = [];
@@ -142,9 +143,11 @@ class Guest {
       onPoll: () => this.#gate.atPoll(),
       twins: parts.twins,
     });
+    this.#pages = new PageCapture(world.writeWatch ?? (() => null));
     this.#room = new CaptureRoom({
       memories: () => this.#instance.memories(),
-      spare: world.spareBuffer,
+      expectedBytes: () => this.#pages.expectedBytes(this.#memories()),
+      spare: () => this.#spareBuffer(),
       order: world.wishBuffer,
     });
     this.#lookAhead = new LookAhead(this.#instance.twins, this.#room, world.nowMs);
@@ -295,7 +298,7 @@ class Guest {
     const waits = cause.cause === 'guest' || cause.stop;
     let image: Capture;
     try {
-      image = await this.#capture();
+      image = await this.#capture(cause.stop);
     } catch (error) {
       if (!(error instanceof HostError) || this.#resources.isLost) throw error;
       const { cause: name, request } = cause;
@@ -333,34 +336,54 @@ class Guest {
     }
   }
 
-  async #capture(): Promise<Capture> {
+  async #capture(isLast: boolean): Promise<Capture> {
     const instance = this.#instance;
     const frames = instance.captureStack();
     const globals = instance.captureGlobals();
     const tables = instance.captureTables();
     const resources = await this.#resources.quiesce();
     try {
-      return this.#imageOf({ frames, globals, tables, resources });
+      return this.#imageOf({ frames, globals, tables, resources }, isLast);
     } catch (error) {
       await this.#resources.resume('aborted');
       throw error;
     }
   }
 
-  #imageOf(parts: {
-    readonly frames: ImageHead['stack']['frames'];
-    readonly globals: ImageHead['globals'];
-    readonly tables: ImageHead['tables'];
-    readonly resources: CapturedResources;
-  }): Capture {
+  /** Those that go into an image: another layer's behind the guest's own. */
+  #memories(): readonly Uint8Array[] {
+    const own = this.#instance.memories();
+    return this.#layer === null ? own : [...own, this.#layer.memory];
+  }
+
+  /** A buffer for the next capture's bytes, when there is one. */
+  #spareBuffer(): ArrayBuffer | undefined {
+    for (;;) {
+      const spare = this.#world.spareBuffer();
+      if (spare === undefined) return undefined;
+      const { image, buffer } = spare;
+      if (image === null || !this.#pages.takeBack(image, buffer)) return buffer;
+    }
+  }
+
+  #imageOf(
+    parts: {
+      readonly frames: ImageHead['stack']['frames'];
+      readonly globals: ImageHead['globals'];
+      readonly tables: ImageHead['tables'];
+      readonly resources: CapturedResources;
+    },
+    isLast: boolean,
+  ): Capture {
     const { frames, globals, tables, resources } = parts;
-    const instance = this.#instance;
     const logFd = this.#start.logFd;
-    const { memories, pages } = instance.captureMemory(
-      this.#room.take(),
-      this.#layer === null ? [] : [this.#layer.memory],
-    );
-    blankRegions(memories, pages, instance.wasiMemoryIndex, this.#resources.secrets.regions);
+    const source = {
+      memories: this.#memories(),
+      blank: this.#resources.secrets.regions,
+      blankIn: this.#instance.wasiMemoryIndex,
+    };
+    const captured = this.#pages.capture(source, this.#room.take(), isLast);
+    const { memories } = captured;
     const head = encodeImageHead({
       format: IMAGE_FORMAT,
       stack: { frames, pending: this.#calls.pendingCall() },
@@ -370,7 +393,7 @@ class Guest {
       counters: { fuel: this.#meter.used, calls: BigInt(this.#calls.calls) },
       ...resources,
     });
-    return { head, pages, logBytes: logFd === null ? 0 : fstatSync(logFd).size };
+    return { head, captured, logBytes: logFd === null ? 0 : fstatSync(logFd).size };
   }
 
   #sinceRequestNs(): number {
@@ -384,6 +407,7 @@ class Guest {
     waits: boolean,
     timing: ImageMessage['timing'],
   ): void {
+    const { captured } = image;
     this.#images++;
     this.#world.report(
       {
@@ -392,13 +416,16 @@ class Guest {
         cause: cause.cause,
         request: cause.request,
         head: image.head,
+        memories: captured.memories,
+        since: captured.runs === null ? null : this.#images - 1,
         waits,
         stop: cause.stop,
         logBytes: image.logBytes,
         timing,
       },
-      [image.pages],
+      captured.runs === null ? [captured.bytes] : [captured.bytes, captured.runs],
     );
+    this.#pages.givenAway(this.#images, captured);
   }
 }
 
@@ -415,7 +442,7 @@ interface GuestParts {
 
 interface Capture {
   readonly head: Uint8Array;
-  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly captured: CapturedChanges;
   readonly logBytes: number;
 }
 

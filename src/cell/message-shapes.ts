@@ -24,6 +24,7 @@ import {
 } from '../cbor/shape.ts';
 import { CONFINEMENTS } from '../confine/confinement.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
+import { imageMemory } from '../image/head.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import { LIMITS } from '../resource/limit-reached.ts';
 import { PROVIDERS_MAX } from '../resource/registry.ts';
@@ -80,7 +81,11 @@ const options: Shape<{ readonly [key: string]: string }> = (value) =>
   Object.fromEntries(recordOf(text())(value));
 
 const hostMessage: Shape<HostMessage> = variantOf('type', {
-  confine: mapOf({ type: oneOf('confine'), dataBytes: nullable(count) }),
+  confine: mapOf({
+    type: oneOf('confine'),
+    dataBytes: nullable(count),
+    pagemapFrom: nullable(count),
+  }),
   start: mapOf({
     type: oneOf('start'),
     cached: boolean,
@@ -126,7 +131,11 @@ const facts: Shape<{ readonly [key: string]: CborValue }> = (value) =>
   Object.fromEntries(recordOf(anyValue)(value));
 
 const cellMessage: Shape<CellMessage> = variantOf('type', {
-  confined: mapOf({ type: oneOf('confined'), held: arrayOf(oneOf(...CONFINEMENTS)) }),
+  confined: mapOf({
+    type: oneOf('confined'),
+    held: arrayOf(oneOf(...CONFINEMENTS)),
+    tracksWrites: boolean,
+  }),
   instrumented: mapOf({ type: oneOf('instrumented') }),
   started: mapOf({
     type: oneOf('started'),
@@ -142,6 +151,8 @@ const cellMessage: Shape<CellMessage> = variantOf('type', {
     cause: oneOf(...CAPTURE_CAUSES),
     request: count,
     head: bytes(),
+    memories: arrayOf(imageMemory),
+    since: nullable(count),
     waits: boolean,
     stop: boolean,
     logBytes: count,

@@ -19,6 +19,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import type { Confinement } from '../confine/confinement.ts';
 import type { FilePolicy } from '../handle/file-policy.ts';
 import type { ListenerGrant } from '../handle/grants.ts';
+import type { ImageMemory } from '../image/image.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
 import type { LimitName } from '../resource/limit-reached.ts';
@@ -30,6 +31,11 @@ export interface ConfineMessage {
   readonly type: 'confine';
   /** Data that the process may have, its guest's memory included; null: it is to give up nothing. */
   readonly dataBytes: number | null;
+  /**
+   * Descriptor of a socket in the cell, where the descriptor of its own `/proc/self/pagemap` waits, which it can't
+   * open itself any more; null: it may try.
+   */
+  readonly pagemapFrom: number | null;
 }
 
 /** Cell → host: the answer to `confine`. */
@@ -37,6 +43,8 @@ export interface ConfinedMessage {
   readonly type: 'confined';
   /** What is on now by the cell's own doing. */
   readonly held: readonly Confinement[];
+  /** Whether the kernel can keep book of what the guest writes. */
+  readonly tracksWrites: boolean;
 }
 
 /**
@@ -183,7 +191,10 @@ export interface ProviderKind {
   readonly version: number;
 }
 
-/** Cell → host. Attachment: the pages. */
+/**
+ * Cell → host. Attachments: all pages; or, when `since` is not null, the units that changed and where they are
+ * (`image/retained-pages.ts`).
+ */
 export interface ImageMessage {
   readonly type: 'image';
   /** Numbered by the cell from 1. */
@@ -192,6 +203,10 @@ export interface ImageMessage {
   /** Of the `checkpoint` messages answered by this image, the highest; 0 for none. */
   readonly request: number;
   readonly head: Uint8Array;
+  /** As in the head. */
+  readonly memories: readonly ImageMemory[];
+  /** Number of the image before this one that the attachments are to be read with. */
+  readonly since: number | null;
   /** The guest waits for `sealed` before it goes on (it asked for the checkpoint itself, or will stop). */
   readonly waits: boolean;
   readonly stop: boolean;

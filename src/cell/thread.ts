@@ -6,6 +6,7 @@
  * they are on their way to the host, and the next capture writes into the same bytes.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { TrackingFds } from '../native/write-tracking.ts';
 import type { CellMessage, SealedMessage, StartMessage } from './protocol.ts';
 
 /** Main thread → guest thread, first of all. */
@@ -18,6 +19,8 @@ export interface ThreadStart {
   readonly attachments: readonly ArrayBuffer[];
   /** Where twins are ordered: see `remote-twins.ts`. */
   readonly twins: MessagePort;
+  /** Null: the kernel keeps no book of what is written. */
+  readonly tracking: TrackingFds | null;
 }
 
 /** Guest thread → main thread. */
@@ -46,4 +49,6 @@ export type ThreadOrder = SealedMessage | ThreadBuffer;
 export interface ThreadBuffer {
   readonly type: 'buffer';
   readonly buffer: ArrayBuffer;
+  /** The image whose bytes were in it; null: it was made. */
+  readonly image: number | null;
 }

@@ -9,31 +9,35 @@ import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import { nativeDescriptors } from '../handle/native-descriptors.ts';
+import { useTracking } from '../native/write-tracking.ts';
 import { setEngineFlags } from './engine-flags.ts';
 import { runGuest } from './guest-run.ts';
 import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
 import { RemoteTwins } from './remote-twins.ts';
 import { viewSharedControl } from './shared-control.ts';
-import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import type { ThreadBuffer, ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
 import { monotonicMs, monotonicNs, threadCpuNs, wallClockNs } from './wall-clock.ts';
+import { createWriteWatch } from './write-watch.ts';
 
 assert(parentPort !== null, 'the guest thread is a worker');
 const port = parentPort;
-const { shared, start, module, attachments, twins } = await new Promise<ThreadStart>((resolve) => {
-  port.once('message', resolve);
-});
+const { shared, start, module, attachments, twins, tracking } = await new Promise<ThreadStart>(
+  (resolve) => {
+    port.once('message', resolve);
+  },
+);
 const control = viewSharedControl(shared);
 
 /** Unwinding throws once a frame: traces would make a deep stack cost its square. */
 Error.stackTraceLimit = 0;
 
-const spare: ArrayBuffer[] = [];
+const spare: ThreadBuffer[] = [];
 const seals = new Map<number, SealedMessage>();
 let onOrder: () => void = () => undefined;
 
 function take(order: ThreadOrder): void {
-  if (order.type === 'buffer') spare.push(order.buffer);
+  if (order.type === 'buffer') spare.push(order);
   else seals.set(order.image, order);
   onOrder();
 }
@@ -92,6 +96,10 @@ try {
       native: nativeDescriptors(),
       wishBuffer: (bytes) => send({ wish: 'buffer', bytes }),
       sealed,
+      writeWatch: () => {
+        const calls = tracking === null ? null : useTracking(tracking);
+        return calls === null ? null : createWriteWatch(calls);
+      },
       spareBuffer: () => {
         takeWaiting();
         return spare.pop();

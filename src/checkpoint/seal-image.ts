@@ -51,6 +51,7 @@ export function createSealer(
       software: sealedSoftware(software, { instrumented, kinds }, engine),
       head: image.head,
       pages: image.pages,
+      names: image.pages,
       ...(options.from === null ? {} : { from: options.from }),
     });
     return { id, sequence, stamp, imageBytes, storedBytes };

@@ -13,6 +13,7 @@
  * Source: seccomp(2), and `include/uapi/linux/{seccomp,filter,audit}.h`.
  */
 import { constants } from 'node:os';
+import { PAGEMAP_SCAN, UFFDIO_REGISTER } from '../native/write-tracking.ts';
 import { type Architecture, allowedCalls, JUDGED, numberOf } from './system-calls.ts';
 
 const INSTRUCTION_BYTES = 8;
@@ -48,6 +49,8 @@ const IOCTL_REQUESTS: readonly number[] = [
   0x5421, // FIONBIO
   0x5450, // FIONCLEX
   0x5451, // FIOCLEX
+  Number(UFFDIO_REGISTER), // of its own memory, through what it opened before
+  Number(PAGEMAP_SCAN),
 ];
 
 const PRCTL_OPTIONS: readonly number[] = [

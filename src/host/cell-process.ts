@@ -5,13 +5,15 @@
  * 1. Nothing from the cell is passed on before its shape was checked; a wrong message ends the cell.
  * 2. `ended` settles exactly once, after the process is gone and its last message was delivered.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { CborValue } from '../cbor/cbor.ts';
 import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts';
 import { readCellMessage } from '../cell/message-shapes.ts';
-import type { CellMessage, GuestMessage, HostMessage } from '../cell/protocol.ts';
+import type { CellMessage, ConfinedMessage, GuestMessage, HostMessage } from '../cell/protocol.ts';
 import { CONFINEMENTS, type ConfineMode, type Confinement } from '../confine/confinement.ts';
+import { kernelCalls } from '../confine/kernel-calls.ts';
 import { HostError } from '../fault/host-error.ts';
+import { descriptorPost } from '../native/descriptors.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import { type CellGrants, type CellProgram, cellArguments, cellRules } from './cell-command.ts';
 import type { GuestStdio } from './guest-streams.ts';
@@ -64,6 +66,8 @@ export interface CellProcess {
   readonly pid: number;
   /** What the kernel holds it by. */
   readonly held: readonly Confinement[];
+  /** Whether the kernel can keep book of what its guest writes. */
+  readonly tracksWrites: boolean;
   readonly ended: Promise<CellEnd>;
   send(message: HostMessage, attachments?: readonly Uint8Array[]): void;
   /** SIGKILL; nothing that the guest does can delay it. */
@@ -76,19 +80,25 @@ export interface CellProcess {
  */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
   const { program, grants, confine, logFd, stdio, identity, furtherFds } = options;
+  const pagemapSocket = confine === 'off' ? null : (kernelCalls()?.streamPair() ?? null);
   const orNothing = (fd: number | null): number | 'ignore' => fd ?? 'ignore';
-  const cell = await launch({
+  const launching = launch({
     node: program.node,
     words: cellArguments(program, grants),
     stdio: [
       ...(stdio ?? [null, null, null]).map(orNothing),
       'control',
       ...[logFd, ...furtherFds].map(orNothing),
+      ...(pagemapSocket === null ? [] : [pagemapSocket[1]]),
     ],
     identity,
     confine,
     paths: cellRules(program, grants),
   });
+  launching.catch(() => {
+    for (const fd of pagemapSocket ?? []) closeSync(fd);
+  });
+  const cell = await launching;
   const { control } = cell;
   const limits: FrameLimits = {
     cborBytesMax: CBOR_BYTES_MAX,
@@ -97,7 +107,7 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   };
   const reader = new FrameReader(limits);
   let fault: HostError | null = null;
-  const confined = Promise.withResolvers<readonly Confinement[]>();
+  const confined = Promise.withResolvers<Pick<ConfinedMessage, 'held' | 'tracksWrites'>>();
   let isConfined = false;
 
   function receive(message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]): void {
@@ -106,7 +116,7 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
     }
     if (message.type === 'confined') {
       isConfined = true;
-      confined.resolve(message.held);
+      confined.resolve(message);
       return;
     }
     options.onMessage(message, attachments);
@@ -143,9 +153,15 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   }
 
   const dataBytes = DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES;
-  send({ type: 'confine', dataBytes: confine === 'off' ? null : dataBytes });
+  if (pagemapSocket !== null) handOverPagemap(cell.pid, pagemapSocket);
+  send({
+    type: 'confine',
+    dataBytes: confine === 'off' ? null : dataBytes,
+    pagemapFrom: pagemapSocket === null ? null : LOG_FD + 1 + furtherFds.length,
+  });
   // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
-  const byItself = await Promise.race([confined.promise, ended.then(() => null)]);
+  const answer = await Promise.race([confined.promise, ended.then(() => null)]);
+  const byItself = answer?.held ?? null;
   if (identity !== null && byItself !== null && isTraced(cell.pid)) {
     cell.kill();
     await ended;
@@ -159,7 +175,25 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
     await ended;
     throw cannotConfine(all);
   }
-  return { pid: cell.pid, held: all, ended, send, kill: cell.kill };
+  const tracksWrites = answer?.tracksWrites ?? false;
+  return { pid: cell.pid, held: all, tracksWrites, ended, send, kill: cell.kill };
+}
+
+/**
+ * Opens the page map of a cell and lays it down for it: the cell is held to its directories already. Where that
+ * is refused the cell finds nothing, and does without.
+ */
+function handOverPagemap(pid: number, [ours, theirs]: readonly [number, number]): void {
+  const opened: number[] = [ours, theirs];
+  try {
+    const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r');
+    opened.push(pagemapFd);
+    descriptorPost()?.send(ours, new Uint8Array(1), [pagemapFd]);
+  } catch {
+    // A cell that has ended, or a system without.
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
 }
 
 /**

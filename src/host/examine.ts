@@ -9,7 +9,7 @@ import { nativeCalls } from '../handle/native-calls.ts';
 import { nativeDescriptors } from '../handle/native-descriptors.ts';
 import { poolCalls } from '../pool/pool-calls.ts';
 import { type CellProgram, NO_GRANTS } from './cell-command.ts';
-import { startCell } from './cell-process.ts';
+import { type CellProcess, startCell } from './cell-process.ts';
 
 /** One thing that is there or not. */
 export interface Finding {
@@ -55,7 +55,7 @@ const CONFINEMENT_FACTS: Readonly<Record<Confinement, readonly [string, string]>
 
 /** Throws ERR_CELL_LOST where no cell can be started. */
 export async function examine(program: CellProgram): Promise<Examination> {
-  const held = await confinementHere(program);
+  const { held, tracksWrites } = await cellHere(program);
   return {
     node: process.versions.node,
     engine: `v8 ${process.versions.v8}`,
@@ -84,11 +84,18 @@ export async function examine(program: CellProgram): Promise<Examination> {
         gives: 'frames mapped into the memories of guests, locks on ranges',
         otherwise: 'pages are copied, and locks are files',
       },
+      {
+        name: 'book of writes',
+        works: tracksWrites,
+        gives:
+          'a checkpoint copies what was written since the one before (userfaultfd, PAGEMAP_SCAN)',
+        otherwise: 'all pages are compared with those of the checkpoint before',
+      },
     ],
   };
 }
 
-async function confinementHere(program: CellProgram): Promise<readonly Confinement[]> {
+async function cellHere(program: CellProgram): Promise<Pick<CellProcess, 'held' | 'tracksWrites'>> {
   const cell = await startCell({
     program,
     grants: NO_GRANTS,
@@ -102,5 +109,5 @@ async function confinementHere(program: CellProgram): Promise<readonly Confineme
   });
   cell.kill();
   await cell.ended;
-  return cell.held;
+  return cell;
 }

@@ -21,12 +21,14 @@ import type { ConfineMode, Confinement } from '../confine/confinement.ts';
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
+import type { RetainedPages } from '../image/retained-pages.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import type { CellGrants, CellProgram } from './cell-command.ts';
 import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
 import type { GuestStdio } from './guest-streams.ts';
 import type { Instrumented } from './instrument-cache.ts';
 import type { RunOutcome } from './job-records.ts';
+import { KeptImage } from './kept-image.ts';
 import { failedEnding, type RunEnding } from './run-ending.ts';
 
 export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger' | 'limit';
@@ -36,7 +38,10 @@ const LIMIT_GRACE_MS = 10_000;
 
 export interface PausedImage {
   readonly head: Uint8Array;
-  readonly pages: Uint8Array;
+  /** They may change once the seal is over. */
+  readonly pages: RetainedPages;
+  /** Bytes of pages that came from the cell: those of the others are as they were in the image before. */
+  readonly sentBytes: number;
   readonly logBytes: number;
   readonly cause: CheckpointCause;
 }
@@ -108,6 +113,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   let told: RunOutcome | null = null;
   let killedAs: RunEnding | null = null;
   let capturedAs: RunEnding | null = null;
+  const kept = new KeptImage(options.start.limits.memoryPages);
   const keepsAtLimit = options.start.limits.onLimit === 'checkpoint';
 
   function receive(message: GuestMessage, attachments: readonly Uint8Array[]): void {
@@ -126,7 +132,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
       case 'image':
         admit(message);
         sealsPending += 1;
-        sealing = sealing.then(() => sealImage(message, attachments[0] ?? new Uint8Array(0)));
+        sealing = sealing.then(() => sealImage(message, attachments));
         return;
       case 'refused': {
         const atLimit = message.cause === 'limit';
@@ -172,12 +178,17 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     guestWaits ||= message.waits;
   }
 
-  async function sealImage(message: ImageMessage, pages: Uint8Array): Promise<void> {
+  async function sealImage(
+    message: ImageMessage,
+    attachments: readonly Uint8Array[],
+  ): Promise<void> {
     const { head, logBytes, image, timing } = message;
     const answered = waiting.filter(({ request }) => request <= message.request);
     const cause = message.cause === 'request' ? commonCause(answered) : message.cause;
     try {
-      const sealed = await options.seal({ head, pages, logBytes, cause });
+      const pages = kept.next(message, attachments);
+      const sentBytes = attachments[0]!.length;
+      const sealed = await options.seal({ head, pages, sentBytes, logBytes, cause });
       const done = { ...sealed, reachNs: timing.reachNs, pauseNs: timing.captureNs };
       settle(message.request, ({ resolve }) => resolve(done));
       cell.send({ type: 'sealed', image, failure: null });
@@ -185,8 +196,10 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
       if (!(error instanceof HostError)) throw error;
       settle(message.request, ({ reject }) => reject(error));
       if (answered.length === 0) options.onTrouble(error);
-      cell.send({ type: 'sealed', image, failure: error.message });
+      if (error.code === 'ERR_PROTOCOL') fail(error);
+      else cell.send({ type: 'sealed', image, failure: error.message });
     } finally {
+      if (message.stop) kept.clear();
       if (message.waits) guestWaits = false;
       sealsPending -= 1;
     }
@@ -237,6 +250,12 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   /** How a guest ended that was told to stop after a checkpoint. */
   function captured(): RunEnding {
     return capturedAs ?? { kind: 'checkpointed' };
+  }
+
+  /** What the cell says is not to be trusted any more. */
+  function fail(error: HostError): void {
+    told ??= untold(failedEnding(error));
+    cell.kill();
   }
 
   function kill(as: RunEnding): void {

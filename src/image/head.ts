@@ -54,7 +54,8 @@ const pendingArgument: Shape<number | bigint> = (value) => {
   throw mismatch('a width of 32 or 64 and a value');
 };
 
-const memory: Shape<ImageMemory> = (value) => {
+/** A memory's size and which of its pages are present, consistent in itself. */
+export const imageMemory: Shape<ImageMemory> = (value) => {
   const found = mapOf({ sizePages: index, present: arrayOf(tupleOf(index, index)) })(value);
   let free = 0;
   for (const [first, count] of found.present) {
@@ -88,7 +89,7 @@ const imageHead = mapOf({
       }),
     ),
   }),
-  memories: arrayOf(memory),
+  memories: arrayOf(imageMemory),
   globals: mapOf({ words, refs }),
   tables: arrayOf(table),
   counters: mapOf({ fuel: u64, calls: u64 }),

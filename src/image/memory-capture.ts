@@ -55,7 +55,7 @@ function findPresent(memory: Uint8Array): ImageMemory {
   const present: [number, number][] = [];
   let run: [number, number] | null = null;
   for (let page = 0; page < sizePages; page++) {
-    if (isZero(view, page)) {
+    if (isZeroPage(view, page)) {
       run = null;
     } else if (run === null) {
       run = [page, 1];
@@ -116,12 +116,12 @@ function checkSizes(
 
 function clearPages(view: Buffer, from: number, to: number): void {
   for (let page = from; page < to; page++) {
-    if (!isZero(view, page)) view.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+    if (!isZeroPage(view, page)) view.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
   }
 }
 
 /** One memcmp; it ends at the first byte that differs, so a page in use costs next to nothing. */
-function isZero(view: Buffer, page: number): boolean {
+export function isZeroPage(view: Buffer, page: number): boolean {
   return view.compare(ZERO_PAGE, 0, PAGE_BYTES, page * PAGE_BYTES, (page + 1) * PAGE_BYTES) === 0;
 }
 

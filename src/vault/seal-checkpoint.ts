@@ -14,6 +14,7 @@
 import type { KeyObject } from 'node:crypto';
 import { HostError } from '../fault/host-error.ts';
 import { PAGE_BYTES } from '../image/image.ts';
+import type { PageNames } from '../image/retained-pages.ts';
 import type { ChunkRow, IndexTransaction, PackWriter } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import type { CheckpointInfo } from './checkpoint-info.ts';
@@ -90,7 +91,7 @@ async function sealUnder(
   context: VaultContext,
   request: SealRequest,
 ): Promise<CheckpointInfo | null> {
-  const image = await nameImage(keys, request.head, request.pages);
+  const image = await nameImage(keys, request);
   const writer = await context.store.packs.create();
   const { key, wrapped } = makePackKey(keys, writer.pack, context.random);
   const pack: OpenPack = { writer, key, wrappedKey: wrapped, rows: new Map() };
@@ -119,29 +120,43 @@ async function ownerKeys(
   return added.keys;
 }
 
-async function nameImage(
-  keys: OwnerKeys,
-  head: Uint8Array,
-  pages: Uint8Array,
-): Promise<NamedImage> {
+async function nameImage(keys: OwnerKeys, request: SealRequest): Promise<NamedImage> {
+  const { head, pages, names } = request;
   const pieces = new Map<string, Piece>();
   const identities: Uint8Array[] = [];
-  const add = (plain: Uint8Array): Uint8Array => {
-    const identity = chunkIdentity(keys, plain);
+  let hashes = 0;
+  const add = (plain: Uint8Array, known: Uint8Array | null): Uint8Array => {
+    hashes += known === null ? 1 : 0;
+    const identity = known ?? chunkIdentity(keys, plain);
     pieces.set(hex(identity), { identity, plain });
     return identity;
   };
+  // What another key named is another name.
+  if (names !== undefined && !isNamedBy(names, keys)) names.namedBy = keys;
   for (const { offset, length } of cutImage(head.length, pages.length)) {
-    if (identities.length % HASHES_PER_TURN === HASHES_PER_TURN - 1) await turn();
-    const source = offset < head.length ? head : pages;
-    const start = offset < head.length ? offset : offset - head.length;
-    identities.push(add(source.subarray(start, start + length)));
+    if (hashes >= HASHES_PER_TURN) {
+      await turn();
+      hashes = 0;
+    }
+    if (offset < head.length) {
+      identities.push(add(head.subarray(offset, offset + length), null));
+      continue;
+    }
+    const start = offset - head.length;
+    const page = start / PAGE_BYTES;
+    const identity = add(pages.subarray(start, start + length), names?.name(page) ?? null);
+    names?.setName(page, identity);
+    identities.push(identity);
   }
   const encoded = encodeManifest({ headBytes: head.length, pagesBytes: pages.length, identities });
   if (encoded.length > MANIFEST_BYTES_MAX) {
     throw new HostError('ERR_USAGE', 'The image is larger than a checkpoint can be.');
   }
-  return { pieces, manifest: add(encoded) };
+  return { pieces, manifest: add(encoded, null) };
+}
+
+function isNamedBy({ namedBy }: PageNames, keys: OwnerKeys): boolean {
+  return namedBy !== null && areSameOwnerKeys(namedBy as OwnerKeys, keys);
 }
 
 async function storeAndCommit(

@@ -10,6 +10,7 @@
  *    have been checked, in this order.
  */
 
+import type { PageBytes, PageNames } from '../image/retained-pages.ts';
 import type { Audit, AuditFilter } from './audit.ts';
 import type { BackedUp } from './back-up-vault.ts';
 import type {
@@ -41,7 +42,9 @@ export interface SealRequest {
   /** Encoded image head. Neither it nor `pages` may change until the seal is over. */
   readonly head: Uint8Array;
   /** A whole number of 64 KiB pages. */
-  readonly pages: Uint8Array;
+  readonly pages: PageBytes;
+  /** What pages were called at the seal before, as far as they are the same; is kept up. */
+  readonly names?: PageNames;
   /** The checkpoint that the run began at, unless as a clone: it is used up by this one. */
   readonly from?: string;
   /** What the owner may keep; without limit where absent. */

@@ -60,6 +60,8 @@ const fromCell: readonly CellMessage[] = [
     cause: 'request',
     request: 2,
     head: new Uint8Array([1, 2]),
+    memories: [{ sizePages: 3, present: [[1, 2]] }],
+    since: null,
     waits: false,
     stop: false,
     logBytes: 99,

@@ -259,7 +259,11 @@ control.on('data', (chunk: Uint8Array) => {
     const told = readHostMessage(message);
     if (told.type === 'confine') {
       const { dataBytes } = told;
-      const answer = { type: 'confined', held: dataBytes === null ? [] : confineSelf(dataBytes) };
+      const answer = {
+        type: 'confined',
+        held: dataBytes === null ? [] : confineSelf(dataBytes),
+        tracksWrites: false,
+      };
       for (const part of frameMessage(answer as unknown as CborValue, [])) control.write(part);
     } else if (told.type === 'start') {
       const targets = JSON.parse(told.args[0]!) as Targets;

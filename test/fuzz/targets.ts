@@ -107,6 +107,8 @@ const cellStream: FuzzTarget = {
           cause: 'request',
           request: 2,
           head: Uint8Array.of(1, 2),
+          memories: [{ sizePages: 3, present: [[1, 2]] }],
+          since: null,
           waits: false,
           stop: false,
           logBytes: 99,

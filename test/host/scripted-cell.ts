@@ -30,6 +30,8 @@ function sendImage(change: Partial<ImageMessage>): void {
     cause: 'request',
     request: 0,
     head: new Uint8Array([images]),
+    memories: [{ sizePages: 1, present: [[0, 1]] }],
+    since: null,
     waits: false,
     stop: false,
     logBytes: 0,
@@ -116,7 +118,7 @@ control.on('data', (chunk: Uint8Array) => {
   for (const { message } of reader.push(chunk)) {
     const told = readHostMessage(message);
     if (told.type === 'confine') {
-      send({ type: 'confined', held: [] });
+      send({ type: 'confined', held: [], tracksWrites: false });
     } else if (told.type === 'start') {
       script = told.args[0] ?? '';
       if (script !== 'never start') send({ type: 'started', providers: [] });

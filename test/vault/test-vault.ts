@@ -98,8 +98,11 @@ export async function opensAs(
   vault: Vault,
   requester: Requester,
   { id }: Pick<CheckpointInfo, 'id'>,
-  image: { readonly head: Uint8Array; readonly pages: Uint8Array },
+  image: Pick<SealRequest, 'head' | 'pages'>,
 ): Promise<boolean> {
   const { head, pages } = await vault.open(requester, id, SOFTWARE);
-  return Buffer.compare(head, image.head) === 0 && Buffer.compare(pages, image.pages) === 0;
+  return (
+    Buffer.compare(head, image.head) === 0 &&
+    Buffer.compare(pages, image.pages.subarray(0, image.pages.length)) === 0
+  );
 }
