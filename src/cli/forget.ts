@@ -4,10 +4,10 @@
 import type { Command } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
-import type { JobState } from '../host/job-records.ts';
 import type { CheckpointInfo } from '../vault/checkpoint-info.ts';
 import { isEmptyPolicy, type RetentionPolicy, selectKept } from '../vault/retention.ts';
 import { type CommandContext, printJson } from './command-context.ts';
+import type { JobSight } from './host.ts';
 import { parseCount, parseSpan } from './quantities.ts';
 import { formatTable } from './terminal.ts';
 
@@ -35,7 +35,12 @@ interface Decision {
 
 const HEAD = ['', '#', 'JOB', 'STAMP', 'ID', ''];
 /** Jobs of these have nothing but their last checkpoint to go on from. */
-const NEEDS_LAST: ReadonlySet<JobState> = new Set(['running', 'lost', 'stopped']);
+const NEEDS_LAST: ReadonlySet<JobSight['state']> = new Set([
+  'running',
+  'restorable',
+  'lost',
+  'stopped',
+]);
 
 export function addForgetCommand(program: Command, context: CommandContext): void {
   const ids: string[] = [];
@@ -129,7 +134,7 @@ async function decide(
 /** `own` are a job's checkpoints, newest first; `state` is null for a job that the rules are not for. */
 function decideJob(
   own: readonly CheckpointInfo[],
-  { state, isOrphan }: { readonly state: JobState | null; readonly isOrphan: boolean },
+  { state, isOrphan }: { readonly state: JobSight['state'] | null; readonly isOrphan: boolean },
   policy: RetentionPolicy,
   ids: ReadonlySet<string>,
   { orphans, evenLast }: ForgetOptions,

@@ -7,6 +7,7 @@
 import type { Explanation } from '../checkpoint/explain.ts';
 import type { ListedCheckpoint } from '../checkpoint/list-checkpoints.ts';
 import type { Receipt } from '../checkpoint/receipt.ts';
+import type { Restorable } from '../checkpoint/restorable.ts';
 import type { ControlAnswer } from '../host/control-socket.ts';
 import type { JobRecord, JobState, RunRecord } from '../host/job-records.ts';
 import type { LogPiece } from '../host/log-reader.ts';
@@ -20,7 +21,10 @@ import type { JobOrder, JobWork } from './job-order.ts';
 export interface JobSight {
   readonly job: JobRecord;
   readonly run: RunRecord;
-  readonly state: JobState;
+  /** `restorable`: its host died, and there is a checkpoint to go on from; `lost`: there is none. */
+  readonly state: JobState | 'restorable';
+  /** Of a job that is restorable; of any other null. */
+  readonly restorable: Restorable | null;
 }
 
 /** What is to be started; whose it is, and where, is the host's to know. */

@@ -1,10 +1,12 @@
 /**
  * A host that is this process: the state directory of the settings, and what lies in it.
  */
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { listCheckpoints } from '../checkpoint/list-checkpoints.ts';
 import { removeJob } from '../checkpoint/remove-job.ts';
+import { restorableJobs } from '../checkpoint/restorable.ts';
 import { HostError } from '../fault/host-error.ts';
 import { askHost } from '../host/control-socket.ts';
 import { GIVEN_FD, startDetached } from '../host/detach.ts';
@@ -15,6 +17,7 @@ import { type LogPiece, logSegments, readLog } from '../host/log-reader.ts';
 import { preparePlaces } from '../host/places.ts';
 import type { PolicyPlace } from '../host/policy-file.ts';
 import { killProcess } from '../host/process-identity.ts';
+import type { Requester } from '../vault/checkpoint-info.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Host, JobAsk, JobSight } from './host.ts';
 import { hostJob, type JobStarted } from './job-host.ts';
@@ -61,7 +64,19 @@ export function localHost(settings: Settings): Host {
   });
 
   return {
-    jobs: () => withTable(async (table) => table.list(owner).map(sightOf)),
+    jobs: () =>
+      withTable(async (table) => {
+        const sights = table.list(owner).map(sightOf);
+        // Most of the time nobody has to open the vault for it.
+        if (!existsSync(places.vault) || !sights.some(isLost)) return sights;
+        try {
+          return await withVault((vault) => withRestorable(table, vault, requester, sights));
+        } catch (error) {
+          if (!(error instanceof HostError)) throw error;
+          // Jobs that run must be seen, and can be ended, whatever is wrong with the vault.
+          return sights.map((sight) => (isLost(sight) ? withTrouble(sight, error) : sight));
+        }
+      }),
     logs: (name, follow) => readJobLog(settings, name, follow),
     checkpoint: async (name, stop) => {
       const view = await find(name);
@@ -145,7 +160,28 @@ function handOver(order: JobOrder): Promise<unknown> {
 }
 
 function sightOf(view: JobView): JobSight {
-  return { ...view, state: jobState(view.run) };
+  return { ...view, state: jobState(view.run), restorable: null };
+}
+
+function isLost({ state }: JobSight): boolean {
+  return state === 'lost';
+}
+
+async function withRestorable(
+  table: JobTable,
+  vault: Vault,
+  requester: Requester,
+  sights: readonly JobSight[],
+): Promise<JobSight[]> {
+  const found = await restorableJobs(table, vault, requester, sights.filter(isLost));
+  return sights.map((sight) => {
+    const restorable = found.get(sight.job.id);
+    return restorable === undefined ? sight : { ...sight, state: 'restorable', restorable };
+  });
+}
+
+function withTrouble({ run, ...sight }: JobSight, { message }: HostError): JobSight {
+  return { ...sight, run: { ...run, trouble: run.trouble ?? message } };
 }
 
 /** As source or as built, whichever this is; every file is one directory below the root of either. */

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import prettyMilliseconds from 'pretty-ms';
 import { wallClockNow } from '../cell/wall-clock.ts';
 import { visibleText } from '../fault/visible-text.ts';
-import type { JobState, RunRecord } from '../host/job-records.ts';
+import type { RunRecord } from '../host/job-records.ts';
 import { showAddress } from '../host/listening-socket.ts';
 import { endingStatus } from '../host/run-ending.ts';
 import { type CommandContext, printJson } from './command-context.ts';
@@ -13,19 +13,23 @@ import type { JobSight } from './host.ts';
 import { formatTable } from './terminal.ts';
 
 const HEAD = ['NAME', 'STATE', 'RUN', 'HOST', 'CELL', 'STARTED', 'CHECKPOINT', 'COMMAND'];
+/** Those that their user has to do with. */
+const SHOWN: ReadonlySet<JobSight['state']> = new Set(['running', 'restorable', 'lost']);
 const COMMAND_LENGTH_MAX = 60;
 
 export function addPsCommand(program: Command, context: CommandContext): void {
   program
     .command('ps')
     .summary('list jobs')
-    .description('List the jobs that run, and those whose host died; with --all, every job.')
+    .description(
+      'List the jobs that run, and those whose host died: restorable ones, with the checkpoint that stasis restore goes on from, and lost ones, which have none. With --all, every job.',
+    )
     .option('-a, --all', 'jobs that ended, too')
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis ps --all')
     .action(async ({ all, json }: { all?: boolean; json?: boolean }) => {
       const sights = await (await context.host()).jobs();
-      const shown = sights.filter(({ state }) => all || state === 'running' || state === 'lost');
+      const shown = sights.filter(({ state }) => all || SHOWN.has(state));
       if (json) {
         printJson(context.out, { jobs: shown.map(jobObject) });
         return;
@@ -36,7 +40,7 @@ export function addPsCommand(program: Command, context: CommandContext): void {
     });
 }
 
-function jobObject({ job, run, state }: JobSight): Record<string, unknown> {
+function jobObject({ job, run, state, restorable }: JobSight): Record<string, unknown> {
   return {
     job: job.name,
     id: job.id,
@@ -49,6 +53,7 @@ function jobObject({ job, run, state }: JobSight): Record<string, unknown> {
     startedAt: run.startedAt,
     endedAt: run.endedAt,
     checkpoint: run.checkpoint,
+    restorable,
     trouble: run.trouble,
     restoredFrom: run.parent?.checkpoint ?? null,
     module: job.moduleDigest,
@@ -60,7 +65,7 @@ function jobObject({ job, run, state }: JobSight): Record<string, unknown> {
   };
 }
 
-function jobRow({ job, run, state }: JobSight, now: Date): string[] {
+function jobRow({ job, run, state, restorable }: JobSight, now: Date): string[] {
   const alive = state === 'running';
   const age = Math.max(0, now.getTime() - Date.parse(run.startedAt));
   return [
@@ -70,17 +75,23 @@ function jobRow({ job, run, state }: JobSight, now: Date): string[] {
     alive ? String(run.host.pid) : '-',
     alive && run.cell !== null ? String(run.cell.pid) : '-',
     `${prettyMilliseconds(age, { compact: true })} ago`,
-    run.trouble === null ? checkpointText(run) : 'failed',
+    checkpointText(run, restorable),
     visibleText(run.request.args.join(' '), COMMAND_LENGTH_MAX),
   ];
 }
 
-function checkpointText({ checkpoint, parent }: RunRecord): string {
+function checkpointText(
+  { checkpoint, parent, trouble }: RunRecord,
+  restorable: JobSight['restorable'],
+): string {
+  // What it can go on from counts, whether or not a later attempt failed.
+  if (restorable !== null) return `#${restorable.sequence} ${restorable.stamp}`;
+  if (trouble !== null) return 'failed';
   if (checkpoint !== null) return `#${checkpoint.sequence}`;
   return parent === null ? '-' : 'restored';
 }
 
-function describeState(state: JobState, { outcome }: RunRecord): string {
+function describeState(state: JobSight['state'], { outcome }: RunRecord): string {
   const ending = outcome?.ending;
   switch (ending?.kind) {
     case 'exit':

@@ -38,6 +38,7 @@ interface Listed {
   readonly hostPid: number;
   readonly cellPid: number;
   readonly checkpoint: { readonly sequence: number } | null;
+  readonly restorable: object | null;
 }
 
 async function listed(cli: Cli, name: string): Promise<Listed> {
@@ -73,9 +74,12 @@ describe('a job whose host and cell are killed with SIGKILL', () => {
     const { hostPid, cellPid } = await until(cli, 'job', captured);
     process.kill(hostPid, 'SIGKILL');
     process.kill(cellPid, 'SIGKILL');
-    await until(cli, 'job', ({ state }) => state === 'lost');
+    const { restorable } = await until(cli, 'job', ({ state }) => state === 'restorable');
+    const { checkpoints } = JSON.parse((await cli(['checkpoints', 'job', '--json'])).stdout);
+    const { id, sequence, stamp } = checkpoints[0];
+    expect(restorable).toEqual({ id, sequence, stamp });
     const { stdout: shown } = await cli(['ps']);
-    expect(shown).toMatch(/\njob +lost /);
+    expect(shown).toMatch(new RegExp(`\\njob +restorable +1 +- +- .* #${sequence} ${stamp} `));
 
     const dry = await cli(['restore', 'job', '--dry-run', '--json']);
     expect(dry.status).toBe(0);
@@ -155,7 +159,7 @@ describe('a running job', () => {
       await sleep(10);
     }
     const { id, state } = await listed(cli, 'half');
-    expect(state).toBe('lost');
+    expect(state).toBe('restorable');
     expect((await cli(['rm', 'half'])).status).toBe(0);
     expect(readdirSync(join(home, 'run'))).not.toContain(`${id}.sock`);
   });

@@ -16,6 +16,7 @@ interface Shown {
   readonly hostPid: number;
   readonly cellPid: number;
   readonly restoredFrom: string | null;
+  readonly restorable: { readonly sequence: number } | null;
 }
 
 async function shown(user: typeof ALICE, name: string): Promise<Shown> {
@@ -74,8 +75,11 @@ test('of jobs that die with everything, those with --restart are restored', asyn
     ({ state, run }) => state === 'running' && run === 2,
   );
   expect(back.restoredFrom).not.toBeNull();
-  expect(await shown(BOB, 'stays-lost')).toMatchObject({ state: 'lost', run: 1 });
-  expect(await shown(BOB, 'never-captured')).toMatchObject({ state: 'lost', run: 1 });
+  const stays = await shown(BOB, 'stays-lost');
+  expect(stays).toMatchObject({ state: 'restorable', run: 1 });
+  expect(stays.restorable).not.toBeNull();
+  const never = await shown(BOB, 'never-captured');
+  expect(never).toMatchObject({ state: 'lost', run: 1, restorable: null });
   while (!daemon.told.some((line) => line.includes('ERR_NO_SUCH_CHECKPOINT')))
     await sleep(AGAIN_MS);
   const restored = await daemon.ask(BOB, ['restore', '--detach', 'stays-lost']);
