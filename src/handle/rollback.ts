@@ -19,6 +19,7 @@ import {
   constants,
   fstatSync,
   linkSync,
+  lstatSync,
   openSync,
   readlinkSync,
 } from 'node:fs';
@@ -74,7 +75,7 @@ export class Rollback {
   #parents = new Set<string>();
   /** Where files are that lost a name to this chain, in this process. */
   readonly #atKept = new Map<string, Where>();
-  /** Names that this chain itself gave to files, by identity, in this process. */
+  /** Names that this chain itself gave to files, by identity: no guest knows of them. */
   readonly #extraLinks = new Map<string, bigint>();
 
   constructor(chain: UndoChain, random: RandomSource) {
@@ -132,9 +133,22 @@ export class Rollback {
       undoInterval(this.#chain, interval, preopens);
       if (interval.mark !== mark) this.#chain.drop(interval);
     }
+    this.#countKept();
     const interval = intervals[at]!;
     this.#begin(interval, this.#chain.open(interval));
     return true;
+  }
+
+  /** An earlier process of this job may have kept things: they have names there still. */
+  #countKept(): void {
+    this.#extraLinks.clear();
+    for (const path of this.#chain.allKept()) {
+      this.#countExtraLink(keyOf(identityOf(lstatSync(path, { bigint: true }))));
+    }
+  }
+
+  #countExtraLink(key: string): void {
+    this.#extraLinks.set(key, (this.#extraLinks.get(key) ?? 0n) + 1n);
   }
 
   close(): void {
@@ -314,8 +328,9 @@ export class Rollback {
     const records = this.#parentTimes(directory, walk, path);
     if (stats.nlink <= 1n || stats.isDirectory()) this.#unsynced.removed(identityOf(stats));
     const kind = kindOf(stats);
-    // What is neither is no guest's to open; it is removed for good.
-    if (kind === null || this.#isNew(stats)) {
+    // What is neither is no guest's to open; it is removed for good. A new directory is made again while
+    // things are undone: old ones may have been in it.
+    if (kind === null || (kind !== 'directory' && this.#isNew(stats))) {
       this.#write(records);
       return ERRNO.SUCCESS;
     }
@@ -326,7 +341,9 @@ export class Rollback {
     const { atimeNs, mtimeNs } = stats;
     const mode = Number(stats.mode & 0o7777n);
     const target = kind === 'link' ? readlinkSync(hostPathOf(walk)) : null;
-    this.#write([...records, { change: 'removed', where, kind, mode, atimeNs, mtimeNs, target }]);
+    const hasOthers = kind !== 'directory' && stats.nlink > 1n;
+    const removed = { change: 'removed', where, kind, mode, atimeNs, mtimeNs, target } as const;
+    this.#write([...records, { ...removed, hasOthers }]);
     if (kind !== 'directory') {
       this.#keep(hostPathOf(walk), where, { kind, links: stats.nlink, preopen: directory.preopen });
     }
@@ -349,7 +366,7 @@ export class Rollback {
     const key = keyOf(where.identity);
     try {
       linkSync(hostPath, keptPath);
-      this.#extraLinks.set(key, (this.#extraLinks.get(key) ?? 0n) + 1n);
+      this.#countExtraLink(key);
       this.#atKept.set(key, where);
     } catch {
       // Another file system, or a file that is somebody else's. A name that is left keeps it as well.

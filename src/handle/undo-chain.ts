@@ -28,6 +28,7 @@ export interface Interval {
   readonly mark: string;
 }
 
+const KEPT_NAME = /^\d{1,15}\.kept$/;
 const NAME = /^(\d{1,15})-([0-9a-f]{16})\.undo$/;
 
 /** The chain among what a job keeps of files; nothing is made yet. */
@@ -72,6 +73,15 @@ export class UndoChain {
 
   makeKept({ number }: Interval): void {
     mkdirSync(join(this.#directory, `${number}.kept`), { recursive: true, mode: 0o700 });
+  }
+
+  /** The paths of all that is kept, in whatever order. Throws what Node throws. */
+  allKept(): string[] {
+    const kept = readdirSync(this.#directory).filter((name) => KEPT_NAME.test(name));
+    return kept.flatMap((name) => {
+      const directory = join(this.#directory, name);
+      return readdirSync(directory).map((entry) => join(directory, entry));
+    });
   }
 
   dropKept({ number }: Interval): void {

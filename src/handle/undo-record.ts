@@ -61,6 +61,8 @@ export const undoRecordShape = variantOf('change', {
     mtimeNs: i64,
     /** Of a symbolic link. */
     target: nullable(text(PATH_BYTES_MAX)),
+    /** It had another name, which may be all that is left of it. */
+    hasOthers: boolean,
   }),
   renamed: mapOf({
     change: oneOf('renamed'),

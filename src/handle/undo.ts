@@ -225,6 +225,7 @@ function undoRemoved(undoing: Undoing, record: Change<'removed'>): void {
     }
     const isKept = where.kept !== null && look(undoing.chain.keptPath(where.kept)) !== null;
     if (kind === 'file' || isKept) bringBack(undoing, record, path, stats);
+    else if (stats === null && record.hasOthers && linkAgain(undoing, where, path)) return true;
     else if (stats === null && kind === 'link') {
       const errno = makeLink(target ?? '', path);
       if (errno !== ERRNO.SUCCESS) throw refusal(undoing, where, 'can not be made again');
@@ -236,7 +237,7 @@ function undoRemoved(undoing: Undoing, record: Change<'removed'>): void {
     } else throw foreign(undoing, where);
     return true;
   });
-  if (found === null) throw refusal(undoing, where, 'its directory is gone');
+  if (found === null) throw refusal(undoing, where, 'was in a directory that is gone');
 }
 
 /** Gives a file that was removed its name again. */
@@ -251,7 +252,7 @@ function bringBack(
   const keptPath = where.kept === null ? null : undoing.chain.keptPath(where.kept);
   const kept = keptPath === null ? null : look(keptPath);
   if (keptPath === null || kept === null) {
-    linkAgain(undoing, where, path);
+    if (!linkAgain(undoing, where, path)) throw refusal(undoing, where, 'was not kept');
     return;
   }
   if (isThing(undoing, where.identity, kept)) {
@@ -269,17 +270,18 @@ function bringBack(
   unlinkSync(keptPath);
 }
 
-/** Gives a name again to a file that had more than one. */
-function linkAgain(undoing: Undoing, where: Where, path: string): void {
+/** Gives a name again to a thing that had more than one; false when no other is found. */
+function linkAgain(undoing: Undoing, where: Where, path: string): boolean {
   const preopen = preopenOf(undoing.preopens, where.dir);
   const { dev, ino } = undoing.chain.successorOf(where.identity);
   const other = otherName(preopen, { dev, ino }, where.path);
-  if (other === null) throw refusal(undoing, where, 'was not kept');
+  if (other === null) return false;
   atPlace(undoing, where.dir, other, (from) => {
     const stats = look(from);
     if (stats === null || !isThing(undoing, where.identity, stats)) throw foreign(undoing, where);
     linkSync(from, path);
   });
+  return true;
 }
 
 function dropKept({ chain }: Undoing, { kept }: Where): void {
