@@ -2,7 +2,6 @@
 //
 //   command   cli/main.js, cli/detached-host.js    the command line, and the host of a detached job
 //             cli/attendant.js                     who serves a connection of a daemon
-//   launcher  host/launcher-thread.js              the thread that starts a cell
 //   cell      cell/main.js, cell/main-restored.js  the main thread of a guest's process
 //   guest     cell/worker.js, provider.js          the guest's thread, and what providers are made with
 //   public    index.js                             what another program may import
@@ -22,7 +21,6 @@ import { rolldown } from 'rolldown';
 
 const PROGRAMS = {
   command: ['cli/main', 'cli/detached-host', 'cli/attendant'],
-  launcher: ['host/launcher-thread'],
   cell: ['cell/main', 'cell/main-restored'],
   guest: ['cell/worker', 'provider'],
   public: ['index'],

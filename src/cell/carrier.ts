@@ -16,11 +16,10 @@ import { MessageChannel, type Worker } from 'node:worker_threads';
 import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
-import type { TrackingFds } from '../native/write-tracking.ts';
+import { openTracking, type TrackingFds } from '../native/write-tracking.ts';
 import { confineSelf } from './confine-self.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
-import { openOwnTracking } from './own-tracking.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
 import { openTurn, strayFailure, watchTurns } from './provider-turns.ts';
 import {
@@ -193,16 +192,9 @@ function receive(
   if (message.type === 'confine') {
     if (confined) throw new HostError('ERR_PROTOCOL', 'The cell was confined twice.');
     confined = true;
-    const { dataBytes, pagemapFrom } = message;
-    tracking = openOwnTracking(pagemapFrom);
-    send(
-      {
-        type: 'confined',
-        held: dataBytes === null ? [] : confineSelf(dataBytes),
-        tracksWrites: tracking !== null,
-      },
-      [],
-    );
+    // Confined, it could not open them.
+    tracking = openTracking();
+    send({ type: 'confined', held: confineSelf(message), tracksWrites: tracking !== null }, []);
     return;
   }
   if (!confined) throw new HostError('ERR_PROTOCOL', 'The cell was not confined yet.');

@@ -1,6 +1,11 @@
+import { closeSync } from 'node:fs';
+import { KEPT_BY_ROOT, keepCapabilities } from '../confine/capabilities.ts';
 import type { Confinement } from '../confine/confinement.ts';
-import { kernelCalls } from '../confine/kernel-calls.ts';
+import { onEveryThread } from '../confine/every-thread.ts';
+import { type KernelCalls, kernelCalls } from '../confine/kernel-calls.ts';
+import { restrictionBy } from '../confine/landlock.ts';
 import { cellFilter } from '../confine/seccomp-filter.ts';
+import type { ConfineMessage, RulesetGrant } from './protocol.ts';
 
 const RLIMIT_DATA = 2;
 const RLIMIT_CORE = 4;
@@ -8,25 +13,47 @@ const RLIMIT_NOFILE = 7;
 /** More than a guest's handles, a pool's files and Node's own together. */
 const DESCRIPTORS_MAX = 8192n;
 
+export type ConfineOrder = Omit<ConfineMessage, 'type'>;
+
 /**
- * What only a process can do to itself, on all its threads and those to come: its memory is nobody else's
- * to look into, it has limits, and every system call is judged. The rest was done by whoever started it.
- *
- * `dataBytes`: what it may have of private memory that can be written. There is no limit on processes: the
- * kernel counts them for a user and not for a cell, and the filter lets no process begin.
+ * Gives up what this process is not to have, on all its threads and those to come, and says what is on now. There
+ * is no limit on processes: the kernel counts them for a user and not for a cell, and the filter lets no process
+ * begin.
  */
-export function confineSelf(dataBytes: number): Confinement[] {
-  const kernel = kernelCalls();
-  if (kernel === null) return [];
+export function confineSelf({ dataBytes, ruleset, postFd }: ConfineOrder): Confinement[] {
+  const kernel = dataBytes === null ? null : kernelCalls();
+  if (dataBytes === null || kernel === null) return [];
   const held: Confinement[] = [];
+  if (kernel.forbidNewPrivileges()) held.push(...giveUpRights(kernel, ruleset));
   const limited =
-    kernel.limit(RLIMIT_DATA, BigInt(dataBytes)) &&
+    limitData(kernel, dataBytes) &&
     kernel.limit(RLIMIT_NOFILE, DESCRIPTORS_MAX) &&
     kernel.limit(RLIMIT_CORE, 0n);
   if (limited) held.push('limits');
   if (kernel.forbidDumps()) held.push('memory');
-  const filter = cellFilter(kernel.architecture, process.pid);
-  // A filter takes this promise, or a capability that a cell must not have.
-  if (kernel.forbidNewPrivileges() && kernel.filterCalls(filter, 'process')) held.push('calls');
+  const filter = cellFilter(kernel.architecture, { pid: process.pid, postFd });
+  if (kernel.filterCalls(filter, 'process')) held.push('calls');
   return held;
+}
+
+/** Capabilities, and by Landlock everything that the ruleset does not leave open. */
+function giveUpRights(kernel: KernelCalls, ruleset: RulesetGrant | null): Confinement[] {
+  const isRoot = process.geteuid?.() === 0;
+  const { architecture, addressOf } = kernel;
+  const dropped = keepCapabilities(architecture, addressOf, isRoot ? KEPT_BY_ROOT : []);
+  const held: Confinement[] = onEveryThread(kernel, [dropped]) ? ['privileges'] : [];
+  return ruleset === null ? held : [...held, ...restrictFiles(kernel, ruleset)];
+}
+
+function limitData(kernel: KernelCalls, dataBytes: number): boolean {
+  return kernel.limit(RLIMIT_DATA, BigInt(dataBytes));
+}
+
+function restrictFiles(
+  kernel: KernelCalls,
+  { hostFd, holds }: RulesetGrant,
+): readonly Confinement[] {
+  const done = onEveryThread(kernel, [restrictionBy(hostFd)]);
+  closeSync(hostFd);
+  return done ? holds : [];
 }

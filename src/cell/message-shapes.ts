@@ -77,6 +77,7 @@ const poolGrant: Shape<PoolGrant> = mapOf({
   readOnly: boolean,
 });
 const stream = mapOf({ fd: count, isOwn: boolean });
+const ruleset = mapOf({ hostFd: count, holds: arrayOf(oneOf(...CONFINEMENTS)) });
 const options: Shape<{ readonly [key: string]: string }> = (value) =>
   Object.fromEntries(recordOf(text())(value));
 
@@ -84,7 +85,8 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
   confine: mapOf({
     type: oneOf('confine'),
     dataBytes: nullable(count),
-    pagemapFrom: nullable(count),
+    ruleset: nullable(ruleset),
+    postFd: nullable(count),
   }),
   start: mapOf({
     type: oneOf('start'),

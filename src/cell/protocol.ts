@@ -31,11 +31,17 @@ export interface ConfineMessage {
   readonly type: 'confine';
   /** Data that the process may have, its guest's memory included; null: it is to give up nothing. */
   readonly dataBytes: number | null;
-  /**
-   * Descriptor of a socket in the cell, where the descriptor of its own `/proc/self/pagemap` waits, which it can't
-   * open itself any more; null: it may try.
-   */
-  readonly pagemapFrom: number | null;
+  /** What it may use of the file system; null: nothing judges that, or nothing does yet. */
+  readonly ruleset: RulesetGrant | null;
+  /** A socket by which it is given more with `equip`; null: it has everything already. */
+  readonly postFd: number | null;
+}
+
+/** Rules of Landlock that the host made: see `confine/landlock.ts`. */
+export interface RulesetGrant {
+  readonly hostFd: number;
+  /** What holds the cell once it is on. */
+  readonly holds: readonly Confinement[];
 }
 
 /** Cell → host: the answer to `confine`. */

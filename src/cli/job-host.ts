@@ -19,7 +19,6 @@ import { hostRun } from '../host/host-run.ts';
 import type { HostTools } from '../host/hosted-run.ts';
 import type { RunOutcome } from '../host/job-records.ts';
 import { JobTable } from '../host/job-table.ts';
-import { prepareLaunch } from '../host/launch.ts';
 import { preparePlaces } from '../host/places.ts';
 import { policyFor } from '../host/policy.ts';
 import { readPolicy } from '../host/policy-file.ts';
@@ -78,7 +77,6 @@ export interface HostedJob {
 /** Starts the job. Throws what `hostRun` and `planRestore` throw, and what is wrong with the module. */
 export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJob> {
   const { settings, work } = order;
-  if (work.kind === 'restore' || work.request.confine !== 'off') prepareLaunch();
   const places = settingsPlaces(settings);
   preparePlaces(places);
   // Before there is a cell, which would inherit the descriptor.

@@ -3,18 +3,25 @@
  *
  *   syscall      landlock_create_ruleset, landlock_add_rule, landlock_restrict_self, seccomp, capset: the C
  *                library has no functions for them
- *   prctl        no new privileges, not dumpable, bounding set
+ *   prctl        no new privileges, not dumpable
  *   prlimit      limits of this process
  *   close_range  marks descriptors to be closed when a program starts
- *   socketpair   the stream between host and cell, made before the thread that starts the cell
+ *   socketpair   streams between host and cell
+ *   mmap, mprotect, munmap, sigaction, tgkill
+ *                what every thread is to do, and interrupting them for it
  *
  * Numbers that differ between architectures come from `system-calls.ts` or stand here as [x64, arm64].
  * Null where there is no FFI (`native/library.ts`).
  */
+import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 import type { SeccompFilter } from './seccomp-filter.ts';
 import type { Architecture } from './system-calls.ts';
+import type { ThreadCall } from './thread-code.ts';
+
+/** What a signal did before: the C library's own bytes. */
+export type SignalAction = Uint8Array<ArrayBuffer>;
 
 export interface KernelCalls {
   readonly architecture: Architecture;
@@ -24,12 +31,8 @@ export interface KernelCalls {
   createRuleset(attributes: Uint8Array<ArrayBuffer>): number;
   /** `hostFd` and what lies below it may be used as `rights` say. False: refused. */
   addPathRule(rulesetFd: number, hostFd: number, rights: bigint): boolean;
-  /** Holds this thread, and what it starts from now on, to the ruleset. */
-  restrictThread(rulesetFd: number): boolean;
   /** Of this thread and what it starts: no program gives it rights that it doesn't have. */
   forbidNewPrivileges(): boolean;
-  /** Leaves this thread only these capabilities, numbered as in capability.h; for those it starts too. */
-  keepCapabilities(capabilities: readonly number[]): boolean;
   /** Nobody of the same user may look into this process, and it leaves no core. */
   forbidDumps(): boolean;
   /** Puts the filter on all threads of this process, or on this thread and what it starts. */
@@ -42,28 +45,38 @@ export interface KernelCalls {
   closeOnStart(first: number): boolean;
   /** Two ends of a stream; null: refused. */
   streamPair(): readonly [number, number] | null;
+  /** Where the buffer lies. Keeps nothing alive. */
+  addressOf(buffer: ArrayBuffer): bigint;
+  /** What it gave; negative: refused. */
+  makeCall(call: ThreadCall): number;
+  /** Numbers of all threads of this process, and of this one. Empty where /proc can't be read. */
+  threads(): readonly number[];
+  threadId(): number;
+  /** Interrupts a thread of this process. */
+  signalThread(thread: number, signal: number): boolean;
+  /** From now on the signal calls the function at that address. What it did before, or null: refused. */
+  handleSignal(signal: number, address: bigint): SignalAction | null;
+  restoreSignal(signal: number, before: SignalAction): void;
+  /** Puts code where it can be run; null: refused. */
+  mapCode(code: Uint8Array): { readonly address: bigint; unmap(): void } | null;
 }
 
 const SYS_SECCOMP = { x64: 317n, arm64: 277n } as const;
-const SYS_CAPSET = { x64: 126n, arm64: 91n } as const;
 const SYS_LANDLOCK_CREATE_RULESET = 444n;
 const SYS_LANDLOCK_ADD_RULE = 445n;
-const SYS_LANDLOCK_RESTRICT_SELF = 446n;
+const SYS_GETTID = { x64: 186n, arm64: 178n } as const;
+const SYS_TGKILL = { x64: 234n, arm64: 131n } as const;
 
 const LANDLOCK_CREATE_RULESET_VERSION = 1n;
 const LANDLOCK_RULE_PATH_BENEATH = 1n;
 
 const PR_SET_DUMPABLE = 4;
-const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
 
 const SECCOMP_SET_MODE_FILTER = 1n;
 const SECCOMP_GET_ACTION_AVAIL = 2n;
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
 const SECCOMP_RET_ERRNO = 0x0005_0000;
-
-const CAPABILITY_VERSION_3 = 0x2008_0522;
-const CAPABILITIES_MAX = 64;
 
 const CLOSE_RANGE_CLOEXEC = 4;
 const FD_MAX = 0xffff_ffff;
@@ -74,12 +87,26 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0x8_0000;
 
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+/** `struct sigaction`: handler u64 0, mask 128 bytes, flags i32 136, restorer u64 144. */
+const ACTION_BYTES = 152;
+const ACTION_FLAGS_AT = 136;
+const SA_RESTART = 0x1000_0000;
+
 const SIGNATURES = {
   syscall: { arguments: ['int64', 'int64', 'int64', 'int64', 'int64'], return: 'int64' },
   prctl: { arguments: ['int32', 'uint64', 'uint64', 'uint64', 'uint64'], return: 'int32' },
   prlimit: { arguments: ['int32', 'int32', 'buffer', 'buffer'], return: 'int32' },
   close_range: { arguments: ['uint32', 'uint32', 'int32'], return: 'int32' },
   socketpair: { arguments: ['int32', 'int32', 'int32', 'buffer'], return: 'int32' },
+  sigaction: { arguments: ['int32', 'buffer', 'buffer'], return: 'int32' },
+  mmap: { arguments: ['uint64', 'uint64', 'int32', 'int32', 'int32', 'int64'], return: 'int64' },
+  mprotect: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
+  munmap: { arguments: ['uint64', 'uint64'], return: 'int32' },
 } as const;
 
 let loaded: KernelCalls | null | undefined;
@@ -125,23 +152,7 @@ function withLibrary(library: NativeLibrary<typeof SIGNATURES>): KernelCalls {
       const at = addressOf(rule.buffer);
       return call(SYS_LANDLOCK_ADD_RULE, BigInt(rulesetFd), LANDLOCK_RULE_PATH_BENEATH, at) === 0;
     },
-    restrictThread: (rulesetFd) => call(SYS_LANDLOCK_RESTRICT_SELF, BigInt(rulesetFd), 0n) === 0,
     forbidNewPrivileges: () => prctl(PR_SET_NO_NEW_PRIVS, 1n) === 0,
-    keepCapabilities: (capabilities) => {
-      for (let number = 0; number < CAPABILITIES_MAX; number += 1) {
-        // Refused to who has no capabilities; without new privileges the set means nothing to them.
-        if (!capabilities.includes(number)) prctl(PR_CAPBSET_DROP, BigInt(number));
-      }
-      // Header: version u32, pid i32; then twice effective, permitted, inheritable, u32 each.
-      const header = new Uint32Array([CAPABILITY_VERSION_3, 0]);
-      const sets = new Uint32Array(6);
-      for (const number of capabilities) {
-        const half = number < 32 ? 0 : 3;
-        sets[half]! |= 1 << (number % 32);
-        sets[half + 1]! |= 1 << (number % 32);
-      }
-      return call(SYS_CAPSET[architecture], addressOf(header.buffer), addressOf(sets.buffer)) === 0;
-    },
     forbidDumps: () => prctl(PR_SET_DUMPABLE, 0n) === 0,
     hasFilters: () => {
       const action = new Uint32Array([SECCOMP_RET_ERRNO]);
@@ -179,6 +190,46 @@ function withLibrary(library: NativeLibrary<typeof SIGNATURES>): KernelCalls {
         new Uint8Array(ends.buffer),
       );
       return made === 0 ? [ends[0]!, ends[1]!] : null;
+    },
+    addressOf,
+    makeCall: ({ number, arguments: [a = 0n, b = 0n, c = 0n] }) => call(BigInt(number), a, b, c),
+    threads: () => {
+      try {
+        return readdirSync('/proc/self/task').map(Number);
+      } catch {
+        return [];
+      }
+    },
+    threadId: () => call(SYS_GETTID[architecture], 0n, 0n),
+    signalThread: (thread, signal) =>
+      call(SYS_TGKILL[architecture], BigInt(process.pid), BigInt(thread), BigInt(signal)) === 0,
+    handleSignal: (signal, address) => {
+      const action = new DataView(new ArrayBuffer(ACTION_BYTES));
+      action.setBigUint64(0, address, true);
+      action.setInt32(ACTION_FLAGS_AT, SA_RESTART, true);
+      const before = new Uint8Array(ACTION_BYTES);
+      const done = functions.sigaction(signal, new Uint8Array(action.buffer), before) === 0;
+      return done ? before : null;
+    },
+    restoreSignal: (signal, before) => {
+      functions.sigaction(signal, before, null);
+    },
+    mapCode: (code) => {
+      const lengthBytes = BigInt(code.length);
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+      const address = BigInt(
+        functions.mmap(0n, lengthBytes, PROT_READ | PROT_WRITE, flags, -1, 0n),
+      );
+      if (address === -1n) return null;
+      const unmap = (): void => {
+        functions.munmap(address, lengthBytes);
+      };
+      new Uint8Array(library.view(address, code.length)).set(code);
+      if (functions.mprotect(address, lengthBytes, PROT_READ | PROT_EXEC) === 0) {
+        return { address, unmap };
+      }
+      unmap();
+      return null;
     },
   };
 }

@@ -13,7 +13,9 @@
  * Source: the kernel's `Documentation/userspace-api/landlock.rst` and `include/uapi/linux/landlock.h`.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { Confinement } from './confinement.ts';
 import type { KernelCalls } from './kernel-calls.ts';
+import type { ThreadCall } from './thread-code.ts';
 
 /**
  * What may be done at a path and below it. `start`: run as a program, and read; `beside`: read, write, make
@@ -74,43 +76,40 @@ const USES: Readonly<Record<PathUse, bigint>> = {
 const OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE;
 
 const O_PATH = 0x20_0000;
+const SYS_LANDLOCK_RESTRICT_SELF = 446;
 
-/** What is held now. */
-export interface Restriction {
-  readonly files: boolean;
-  readonly network: boolean;
-  readonly signals: boolean;
+/** What a process is to be held to. */
+export interface Ruleset {
+  /** Open until it is applied or no longer wanted. */
+  readonly hostFd: number;
+  readonly holds: readonly Confinement[];
 }
 
-const NOTHING: Restriction = { files: false, network: false, signals: false };
-
-/** Restricts the calling thread for good. It must have forbidden itself new privileges. */
-export function restrictThread(kernel: KernelCalls, rules: readonly PathRule[]): Restriction {
+/** Null where the kernel has none, or refuses. A path that does not exist grants nothing. */
+export function makeRuleset(kernel: KernelCalls, rules: readonly PathRule[]): Ruleset | null {
   const version = kernel.landlockVersion();
-  if (version === 0) return NOTHING;
+  if (version === 0) return null;
   const handled = (1n << FILE_RIGHTS[Math.min(version, FILE_RIGHTS.length - 1)]!) - 1n;
-  const held = {
-    files: true,
-    network: version >= NETWORK_SINCE,
-    signals: version >= SCOPES_SINCE,
-  };
+  const holds: Confinement[] = ['files'];
+  if (version >= NETWORK_SINCE) holds.push('network');
+  if (version >= SCOPES_SINCE) holds.push('signals');
   // `struct landlock_ruleset_attr`: files u64 0, network u64 8, scopes u64 16; an older kernel takes a
   // longer one as long as what it doesn't know is zero.
   const attributes = new BigUint64Array([
     handled,
-    held.network ? BIND_AND_CONNECT_TCP : 0n,
-    held.signals ? ABSTRACT_SOCKETS_AND_SIGNALS : 0n,
+    holds.includes('network') ? BIND_AND_CONNECT_TCP : 0n,
+    holds.includes('signals') ? ABSTRACT_SOCKETS_AND_SIGNALS : 0n,
   ]);
-  const ruleset = kernel.createRuleset(new Uint8Array(attributes.buffer));
-  if (ruleset < 0) return NOTHING;
-  try {
-    for (const rule of rules) {
-      if (!addRule(kernel, ruleset, rule, handled)) return NOTHING;
-    }
-    return kernel.restrictThread(ruleset) ? held : NOTHING;
-  } finally {
-    closeSync(ruleset);
-  }
+  const hostFd = kernel.createRuleset(new Uint8Array(attributes.buffer));
+  if (hostFd < 0) return null;
+  if (rules.every((rule) => addRule(kernel, hostFd, rule, handled))) return { hostFd, holds };
+  closeSync(hostFd);
+  return null;
+}
+
+/** For a thread that has forbidden itself new privileges: holds it, and what it starts, for good. */
+export function restrictionBy(rulesetFd: number): ThreadCall {
+  return { number: SYS_LANDLOCK_RESTRICT_SELF, arguments: [BigInt(rulesetFd), 0n] };
 }
 
 function addRule(

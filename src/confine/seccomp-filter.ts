@@ -106,7 +106,17 @@ function judge(
   return number === null ? [] : when([number], body);
 }
 
-function filterInstructions(architecture: Architecture, pid: number): Instruction[] {
+/** Who puts the filter on. */
+export interface FilteredProcess {
+  readonly pid: number;
+  /** A socket by which it is given descriptors and a ruleset later; null: none. */
+  readonly postFd: number | null;
+}
+
+function filterInstructions(
+  architecture: Architecture,
+  { pid, postFd }: FilteredProcess,
+): Instruction[] {
   const { EPERM, ENOSYS } = constants.errno;
   const allow = answer(ALLOW);
   const onlyIf = (at: number, values: readonly number[]): Instruction[] => [
@@ -138,6 +148,13 @@ function filterInstructions(architecture: Architecture, pid: number): Instructio
     ...judge(architecture, 'kill', onlyMyself),
     ...judge(architecture, 'tgkill', onlyMyself),
     ...judge(architecture, 'prlimit64', onlyIf(argumentAt(0), [0, pid])),
+    ...(postFd === null
+      ? []
+      : [
+          ...judge(architecture, 'recvmsg', onlyIf(argumentAt(0), [postFd])),
+          // Whoever makes it has less than before.
+          ...judge(architecture, 'landlock_restrict_self', [allow]),
+        ]),
     refuse(EPERM),
   ];
 }
@@ -148,16 +165,16 @@ export interface SeccompFilter {
   readonly instructions: number;
 }
 
-/** The filter that the process `pid` puts on itself. */
-export function cellFilter(architecture: Architecture, pid: number): SeccompFilter {
-  return encode(filterInstructions(architecture, pid));
+/** The filter that a cell puts on itself. */
+export function cellFilter(architecture: Architecture, process: FilteredProcess): SeccompFilter {
+  return encode(filterInstructions(architecture, process));
 }
 
 /**
  * The filter for a thread that is about to start a cell. Through a ring that a process has, the kernel does
  * what no filter sees; Node makes one when it starts, and does without where there are none.
  */
-export function launcherFilter(architecture: Architecture): SeccompFilter {
+export function starterFilter(architecture: Architecture): SeccompFilter {
   const { ENOSYS } = constants.errno;
   return encode([
     load(CALL_AT),

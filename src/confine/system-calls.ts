@@ -177,6 +177,8 @@ export const JUDGED = {
   tgkill: [234, 131],
   prctl: [157, 167],
   prlimit64: [302, 261],
+  recvmsg: [47, 212],
+  landlock_restrict_self: [446, 446],
 } as const satisfies Readonly<Record<string, Numbers>>;
 
 export type Architecture = 'x64' | 'arm64';

@@ -122,7 +122,11 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
     ...named,
     ...poolFiles.map((hostPath) => ({ hostPath, readOnly: false })),
   ];
-  const read = [...program.codeDirectories, ...granted.map(({ hostPath }) => hostPath)];
+  const read = [
+    ...program.codeDirectories,
+    OWN_THREADS,
+    ...granted.map(({ hostPath }) => hostPath),
+  ];
   const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
@@ -159,6 +163,9 @@ function refuseWildcards(paths: readonly string[]): void {
     hint: 'rename the directory; for the state directory, set STASIS_HOME to another one',
   });
 }
+
+/** Where a cell finds out which threads it has, to hold each of them. */
+const OWN_THREADS = '/proc/self/task';
 
 /** What a node program reads before and beside its own code, on Linux. */
 const READ_BY_NODE: readonly string[] = ['/etc/ld.so.cache', '/etc/ssl/openssl.cnf'];

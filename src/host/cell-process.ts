@@ -5,15 +5,15 @@
  * 1. Nothing from the cell is passed on before its shape was checked; a wrong message ends the cell.
  * 2. `ended` settles exactly once, after the process is gone and its last message was delivered.
  */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import type { CborValue } from '../cbor/cbor.ts';
 import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts';
 import { readCellMessage } from '../cell/message-shapes.ts';
 import type { CellMessage, ConfinedMessage, GuestMessage, HostMessage } from '../cell/protocol.ts';
 import { CONFINEMENTS, type ConfineMode, type Confinement } from '../confine/confinement.ts';
 import { kernelCalls } from '../confine/kernel-calls.ts';
+import { makeRuleset } from '../confine/landlock.ts';
 import { HostError } from '../fault/host-error.ts';
-import { descriptorPost } from '../native/descriptors.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import { type CellGrants, type CellProgram, cellArguments, cellRules } from './cell-command.ts';
 import type { GuestStdio } from './guest-streams.ts';
@@ -80,25 +80,23 @@ export interface CellProcess {
  */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
   const { program, grants, confine, logFd, stdio, identity, furtherFds } = options;
-  const pagemapSocket = confine === 'off' ? null : (kernelCalls()?.streamPair() ?? null);
   const orNothing = (fd: number | null): number | 'ignore' => fd ?? 'ignore';
-  const launching = launch({
+  const kernel = confine === 'off' ? null : kernelCalls();
+  const ruleset = kernel === null ? null : makeRuleset(kernel, cellRules(program, grants));
+  const descriptors = [
+    ...(stdio ?? [null, null, null]).map(orNothing),
+    'control' as const,
+    ...[logFd, ...furtherFds].map(orNothing),
+  ];
+  const cell = await launch({
     node: program.node,
     words: cellArguments(program, grants),
-    stdio: [
-      ...(stdio ?? [null, null, null]).map(orNothing),
-      'control',
-      ...[logFd, ...furtherFds].map(orNothing),
-      ...(pagemapSocket === null ? [] : [pagemapSocket[1]]),
-    ],
+    stdio: ruleset === null ? descriptors : [...descriptors, ruleset.hostFd],
     identity,
     confine,
-    paths: cellRules(program, grants),
+  }).finally(() => {
+    if (ruleset !== null) closeSync(ruleset.hostFd);
   });
-  launching.catch(() => {
-    for (const fd of pagemapSocket ?? []) closeSync(fd);
-  });
-  const cell = await launching;
   const { control } = cell;
   const limits: FrameLimits = {
     cborBytesMax: CBOR_BYTES_MAX,
@@ -153,11 +151,11 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   }
 
   const dataBytes = DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES;
-  if (pagemapSocket !== null) handOverPagemap(cell.pid, pagemapSocket);
   send({
     type: 'confine',
     dataBytes: confine === 'off' ? null : dataBytes,
-    pagemapFrom: pagemapSocket === null ? null : LOG_FD + 1 + furtherFds.length,
+    ruleset: ruleset === null ? null : { ...ruleset, hostFd: descriptors.length },
+    postFd: null,
   });
   // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
   const answer = await Promise.race([confined.promise, ended.then(() => null)]);
@@ -177,23 +175,6 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   }
   const tracksWrites = answer?.tracksWrites ?? false;
   return { pid: cell.pid, held: all, tracksWrites, ended, send, kill: cell.kill };
-}
-
-/**
- * Opens the page map of a cell and lays it down for it: the cell is held to its directories already. Where that
- * is refused the cell finds nothing, and does without.
- */
-function handOverPagemap(pid: number, [ours, theirs]: readonly [number, number]): void {
-  const opened: number[] = [ours, theirs];
-  try {
-    const pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r');
-    opened.push(pagemapFd);
-    descriptorPost()?.send(ours, new Uint8Array(1), [pagemapFd]);
-  } catch {
-    // A cell that has ended, or a system without.
-  } finally {
-    for (const fd of opened) closeSync(fd);
-  }
 }
 
 /**

@@ -103,11 +103,11 @@ function openLibrary(): Library | null {
 
 /**
  * Opens what tracking takes; null where the system has none, or has one that does not do what is said above,
- * which is tried. `pagemapFd`: of this process, opened by another one; it is closed when it is of no use.
+ * which is tried.
  */
-export function openTracking(pagemapFd: number | null = null): TrackingFds | null {
+export function openTracking(): TrackingFds | null {
   const library = openLibrary();
-  const pagemap = pagemapFd ?? library?.functions.open('/proc/self/pagemap', O_CLOEXEC) ?? -1;
+  const pagemap = library?.functions.open('/proc/self/pagemap', O_CLOEXEC) ?? -1;
   const faults = library === null ? -1 : openFaults(library);
   if (library !== null && Number(pagemap) >= 0 && faults >= 0) {
     const fds = { faults, pagemap: Number(pagemap) };

@@ -1,10 +1,12 @@
 /**
  * Stands in for a guest that broke out of the engine: a cell that was confined as every cell is, and then
- * makes raw system calls. Writes to the log what each of them gave: `done`, or the error's name.
+ * makes raw system calls, from two threads. Writes to the log what each of them gave: `done`, or the error's name.
  */
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import type { CborValue } from '../../src/cbor/cbor.ts';
 import { confineSelf } from '../../src/cell/confine-self.ts';
 import { FrameReader, frameMessage } from '../../src/cell/framing.ts';
@@ -248,27 +250,36 @@ function attack({
   };
 }
 
-const control = new Socket({ fd: 3, readable: true, writable: true });
-const reader = new FrameReader({
-  cborBytesMax: 2 ** 20,
-  attachmentsMax: 4,
-  attachmentBytesMax: 2 ** 24,
-});
-control.on('data', (chunk: Uint8Array) => {
-  for (const { message } of reader.push(chunk)) {
-    const told = readHostMessage(message);
-    if (told.type === 'confine') {
-      const { dataBytes } = told;
-      const answer = {
-        type: 'confined',
-        held: dataBytes === null ? [] : confineSelf(dataBytes),
-        tracksWrites: false,
-      };
-      for (const part of frameMessage(answer as unknown as CborValue, [])) control.write(part);
-    } else if (told.type === 'start') {
-      const targets = JSON.parse(told.args[0]!) as Targets;
-      writeSync(LOG_FD, JSON.stringify(attack(targets)));
-      process.kill(process.pid, 'SIGKILL');
+/** Attacks from a thread that was there before the process was confined, as well as from the main one. */
+function beMain(): void {
+  const other = new Worker(new URL(import.meta.url));
+  const ready = once(other, 'message');
+  const control = new Socket({ fd: 3, readable: true, writable: true });
+  const reader = new FrameReader({
+    cborBytesMax: 2 ** 20,
+    attachmentsMax: 4,
+    attachmentBytesMax: 2 ** 24,
+  });
+  control.on('data', async (chunk: Uint8Array) => {
+    for (const { message } of reader.push(chunk)) {
+      const told = readHostMessage(message);
+      if (told.type === 'confine') {
+        await ready;
+        const answer = { type: 'confined', held: confineSelf(told), tracksWrites: false };
+        for (const part of frameMessage(answer as unknown as CborValue, [])) control.write(part);
+      } else if (told.type === 'start') {
+        const targets = JSON.parse(told.args[0]!) as Targets;
+        other.postMessage(targets);
+        const [before] = (await once(other, 'message')) as [Record<string, string>];
+        writeSync(LOG_FD, JSON.stringify({ before, main: attack(targets) }));
+        process.kill(process.pid, 'SIGKILL');
+      }
     }
-  }
-});
+  });
+}
+
+if (isMainThread) beMain();
+else {
+  parentPort!.on('message', (targets: Targets) => parentPort!.postMessage(attack(targets)));
+  parentPort!.postMessage('ready');
+}

@@ -21,12 +21,6 @@ import { startOf } from './guest-thread.ts';
 import { type OpenState, openState } from './open-state.ts';
 import { readStreams } from './streams.ts';
 
-/**
- * A confined cell is started by a thread of its own, which takes a third as long as the cell does: one in so
- * many is confined, and so are all that the command restores.
- */
-const CONFINED_EACH = process.env['STASIS_NIGHTLY'] === '1' ? 1 : 10;
-
 /** Standard input: one JSON object. */
 export interface ManyRestores {
   readonly home: string;
@@ -54,10 +48,9 @@ async function restoreMany(order: ManyRestores): Promise<void> {
   const program = cellProgram(process.execPath, order.cellCode);
   const state = await openState(order.home);
   const logFd = openSync(order.logFile, 'a+');
-  for (const [at, { id, files }] of order.checkpoints.entries()) {
-    const confined = at % CONFINED_EACH === 0;
+  for (const { id, files } of order.checkpoints) {
     ftruncateSync(logFd);
-    const outcome = await restoreOne({ state, program, logFd, confined }, id, files);
+    const outcome = await restoreOne({ state, program, logFd }, id, files);
     const { stdout, stderr } = readStreams(readFileSync(order.logFile));
     const line: OneRestore = {
       id,
@@ -75,11 +68,10 @@ interface Tools {
   readonly state: OpenState;
   readonly program: CellProgram;
   readonly logFd: number;
-  readonly confined: boolean;
 }
 
 async function restoreOne(
-  { state, program, logFd, confined }: Tools,
+  { state, program, logFd }: Tools,
   id: string,
   files: FileContents,
 ): Promise<RunOutcome> {
@@ -99,7 +91,7 @@ async function restoreOne(
       preopens: request.preopens,
       paths: providerDirectories(plan.providers),
     },
-    confine: confined ? 'auto' : 'off',
+    confine: 'auto',
     logFd,
     stdio: null,
     identity: null,
