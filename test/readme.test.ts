@@ -45,7 +45,7 @@ test('the session on the first screen goes as it is shown', async () => {
   const lines = session();
   const expected = ['run', 'ps', 'kill', 'ps', 'restore', 'echo', 'logs'];
   expect(lines.map(({ command }) => /^(?:npx stasis )?(\w+)/.exec(command)?.[1])).toEqual(expected);
-  const [run, ps, kill, lost, restore, , logs] = lines as [
+  const [run, ps, kill, gone, restore, , logs] = lines as [
     Line,
     Line,
     Line,
@@ -63,7 +63,7 @@ test('the session on the first screen goes as it is shown', async () => {
 
   expect(kill.command).toMatch(/^kill -9 \d+ \d+$/);
   expect((await shell(`kill -9 ${pids.join(' ')}`)).status).toBe(0);
-  await untilLost(lost.command);
+  await untilRestorable(gone.command);
 
   const restored = await shell(restore.command);
   expect(restored.stderr).toBe('');
@@ -87,10 +87,10 @@ async function pidsOfCheckpointed(): Promise<number[]> {
   }
 }
 
-async function untilLost(command: string): Promise<void> {
+async function untilRestorable(command: string): Promise<void> {
   for (;;) {
     const { stdout } = await shell(command);
-    if (/^job +lost /m.test(stdout)) return;
+    if (/^job +restorable /m.test(stdout)) return;
     await sleep(50);
   }
 }
