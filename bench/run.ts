@@ -18,7 +18,7 @@ import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { measureStarting, type StartResult } from './starting.ts';
 import { Table } from './table.ts';
-import { measureVault, type VaultResult } from './vault.ts';
+import { GROWING, measureVault, type VaultResult } from './vault.ts';
 import { measureWasi, type WasiResult } from './wasi-hosts.ts';
 
 const MB = 1e6;
@@ -191,14 +191,18 @@ async function benchVault(): Promise<VaultResult> {
     `A sync takes ${anchors.fdatasyncMs.toFixed(1)} ms. Stored: ${(found.storedShare * 100).toFixed(1)} % of the data, ` +
       `then ${(found.storedAgainShare * 100).toFixed(1)} % of that.\n`,
   );
-  const columns = ['seal', 'findLast', 'listJob', 'restore', 'remove', 'collect', 'open'] as const;
   const times = new Table(
-    ['ms with so many', ...columns.map((name) => name.padStart(9))],
-    16,
+    ['ms / processor ms', ...GROWING.map((name) => name.padStart(13))],
+    22,
     print,
   );
   for (const row of growth) {
-    times.row([String(row.checkpoints), ...columns.map((name) => row[name].toFixed(1))]);
+    const many = `${row.checkpoints} of ${row.owners}`;
+    const cells = GROWING.map((name) => row[name]);
+    times.row([
+      many,
+      ...cells.map(({ ms, processorMs }) => `${ms.toFixed(1)} / ${processorMs.toFixed(1)}`),
+    ]);
   }
   print('');
   return found;

@@ -21,6 +21,7 @@ const MB = 1e6;
 const COMPRESSING_MAX = 8;
 const CHANGED_SHARE = 0.05;
 const OF_A_JOB = 100;
+const MANY_OWNERS = 100;
 const compress = promisify(zstdCompress);
 
 export interface VaultResult {
@@ -42,20 +43,31 @@ export interface VaultResult {
   };
   readonly storedShare: number;
   readonly storedAgainShare: number;
-  /** Medians in milliseconds by number of checkpoints. */
+  /** Medians by number of checkpoints. */
   readonly growth: readonly VaultGrowth[];
 }
 
-export interface VaultGrowth {
+/** `listJob`: all of one job, of so many that each has a hundred. */
+export const GROWING = [
+  'seal',
+  'findLast',
+  'listJob',
+  'restore',
+  'remove',
+  'collect',
+  'open',
+] as const;
+
+export type VaultGrowth = {
   readonly checkpoints: number;
-  readonly seal: number;
-  readonly findLast: number;
-  /** All of one job of so many that each has a hundred. */
-  readonly listJob: number;
-  readonly restore: number;
-  readonly remove: number;
-  readonly collect: number;
-  readonly open: number;
+  /** Among whom they are divided evenly; all that is measured is the first one's. */
+  readonly owners: number;
+} & Readonly<Record<(typeof GROWING)[number], Took>>;
+
+export interface Took {
+  readonly ms: number;
+  /** Of the processors, all threads together. */
+  readonly processorMs: number;
 }
 
 const OWNER: Requester = { owner: 'uid:1000', entry: 'cli' };
@@ -145,35 +157,49 @@ export async function measureVault(options: {
     },
     storedShare,
     storedAgainShare,
-    growth: await measureGrowth(join(folder, 'grown'), checkpoints),
+    growth: [
+      ...(await measureGrowth(join(folder, 'grown'), checkpoints, 1)),
+      ...(await measureGrowth(join(folder, 'grown'), checkpoints.slice(-1), MANY_OWNERS)),
+    ],
   };
 }
 
-async function measureGrowth(place: string, counts: readonly number[]): Promise<VaultGrowth[]> {
+async function measureGrowth(
+  place: string,
+  counts: readonly number[],
+  owners: number,
+): Promise<VaultGrowth[]> {
   const found: VaultGrowth[] = [];
   let vault = await openAt(place);
   let sealed = 0;
-  const next = () => {
+  const next = (owner = 0) => {
     const number = sealed++;
-    return seal(vault, `job-${Math.floor(number / OF_A_JOB)}`, smallData(number));
+    const job = `job-${Math.floor(number / owners / OF_A_JOB)}`;
+    return seal(vault, job, smallData(number), { ...OWNER, owner: `uid:${1000 + owner}` });
   };
-  const times = async (work: () => Promise<unknown>, count = 5): Promise<number> => {
-    const all: number[] = [];
+  const times = async (work: () => Promise<unknown>, count = 5): Promise<Took> => {
+    const all: Took[] = [];
     for (let done = 0; done < count; done++) {
-      const start = performance.now();
+      const [start, before] = [performance.now(), process.cpuUsage()];
       await work();
-      all.push(performance.now() - start);
+      const ms = performance.now() - start;
+      const { user, system } = process.cpuUsage(before);
+      all.push({ ms, processorMs: (user + system) / 1000 });
     }
-    return median(all);
+    return {
+      ms: median(all.map(({ ms }) => ms)),
+      processorMs: median(all.map(({ processorMs }) => processorMs)),
+    };
   };
   for (const checkpoints of counts) {
-    while (sealed < checkpoints) await next();
+    while (sealed < checkpoints) await next(sealed % owners);
     const last = (await vault.find(OWNER, {}))!;
     const doomed: string[] = [];
-    const sealMs = await times(async () => void doomed.push((await next()).id));
+    const sealing = await times(async () => void doomed.push((await next()).id));
     found.push({
       checkpoints,
-      seal: sealMs,
+      owners,
+      seal: sealing,
       findLast: await times(() => vault.find(OWNER, {})),
       listJob: await times(() => vault.list(OWNER, { job: 'job-0' })),
       restore: await times(() => vault.open(OWNER, last.id, SOFTWARE)),
@@ -200,9 +226,9 @@ function openAt(place: string): Promise<Vault> {
   });
 }
 
-function seal(vault: Vault, name: string, pages: Uint8Array) {
+function seal(vault: Vault, name: string, pages: Uint8Array, requester = OWNER) {
   return vault.seal({
-    requester: OWNER,
+    requester,
     job: name,
     name,
     run: 1,

@@ -56,7 +56,7 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
       const names = prepare('SELECT name FROM packs WHERE owner = ?')
         .all(owner)
         .map((row) => text(row, 'name'));
-      for (const table of ['chunks', 'packs', 'checkpoints']) {
+      for (const table of ['chunks', 'packs', 'checkpoints', 'digests', 'job_lists']) {
         prepare(`DELETE FROM ${table} WHERE owner = ?`).run(owner);
       }
       prepare('DELETE FROM owners WHERE number = ?').run(owner);
@@ -135,6 +135,35 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
     removeCheckpoint: async (id) => {
       prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
     },
+    setDigest: async (owner, tree, { level, number, digest }) => {
+      if (digest === null) {
+        prepare('DELETE FROM digests WHERE owner = ? AND tree = ? AND level = ? AND place = ?').run(
+          owner,
+          tree,
+          level,
+          number,
+        );
+        return;
+      }
+      prepare(
+        `INSERT INTO digests (owner, tree, level, place, digest) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (owner, tree, level, place) DO UPDATE SET digest = excluded.digest`,
+      ).run(owner, tree, level, number, digest);
+    },
+    setJobList: async (owner, job, list) => {
+      if (list === null) {
+        prepare('DELETE FROM job_lists WHERE owner = ? AND job = ?').run(owner, job);
+        return;
+      }
+      prepare(
+        `INSERT INTO job_lists (owner, job, height, digest) VALUES (?, ?, ?, ?)
+         ON CONFLICT (owner, job) DO UPDATE SET height = excluded.height, digest = excluded.digest`,
+      ).run(owner, job, list.height, list.digest);
+    },
+    clearLists: async (owner) => {
+      prepare('DELETE FROM digests WHERE owner = ?').run(owner);
+      prepare('DELETE FROM job_lists WHERE owner = ?').run(owner);
+    },
     addLedger: async ({ number, owner, record, mac }) => {
       prepare('INSERT INTO ledger (number, owner, record, mac) VALUES (?, ?, ?, ?)').run(
         number,
@@ -169,6 +198,7 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
       wrappedKey,
       bytes,
     );
+    prepare('UPDATE owners SET pack_bytes = pack_bytes + ? WHERE number = ?').run(bytes, owner);
   }
 
   async function insertChunks(owner: number, rows: readonly ChunkUse[]): Promise<void> {
@@ -211,9 +241,13 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
 
   function changeUse(pack: number, bytes: number): void {
     // Not below nothing, whatever somebody made of the rows.
-    prepare('UPDATE packs SET used_bytes = max(0, used_bytes + ?) WHERE number = ?').run(
+    const row = prepare(
+      'UPDATE packs SET used_bytes = max(0, used_bytes + ?) WHERE number = ? RETURNING owner',
+    ).get(bytes, pack);
+    if (row === undefined) return;
+    prepare('UPDATE owners SET used_bytes = max(0, used_bytes + ?) WHERE number = ?').run(
       bytes,
-      pack,
+      integer(row, 'owner'),
     );
   }
 
@@ -222,8 +256,14 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
   }
 
   function freePack(pack: number): string {
-    const row = prepare('DELETE FROM packs WHERE number = ? RETURNING name, bytes').get(pack);
+    const row = prepare(
+      'DELETE FROM packs WHERE number = ? RETURNING name, owner, bytes, used_bytes',
+    ).get(pack);
     const name = text(row, 'name');
+    prepare(
+      `UPDATE owners SET pack_bytes = max(0, pack_bytes - ?), used_bytes = max(0, used_bytes - ?)
+       WHERE number = ?`,
+    ).run(integer(row, 'bytes'), integer(row, 'used_bytes'), integer(row, 'owner'));
     prepare(
       'INSERT INTO trash (name, generation, bytes) VALUES (?, coalesce((SELECT generation FROM vault), 0), ?)',
     ).run(name, integer(row, 'bytes'));

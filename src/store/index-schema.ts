@@ -83,7 +83,34 @@ INSERT INTO trash SELECT name, 0, 0 FROM freed_packs;
 DROP TABLE freed_packs;
 `;
 
+/** The digests of an owner's checkpoints are made by whoever has the key, when the owner is next written. */
+const FORMAT_3 = `
+CREATE TABLE digests (
+  owner INTEGER NOT NULL,
+  tree BLOB NOT NULL,
+  level INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  digest BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX digests_by_place ON digests (owner, tree, level, place);
+CREATE TABLE job_lists (
+  owner INTEGER NOT NULL,
+  job BLOB NOT NULL,
+  height INTEGER NOT NULL,
+  digest BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX job_lists_by_job ON job_lists (owner, job);
+DROP INDEX checkpoints_by_job;
+CREATE INDEX checkpoints_by_job ON checkpoints (owner, job, sequence);
+ALTER TABLE owners ADD COLUMN pack_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE owners ADD COLUMN used_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE owners SET (pack_bytes, used_bytes) =
+  (SELECT coalesce(sum(bytes), 0), coalesce(sum(used_bytes), 0)
+   FROM packs WHERE packs.owner = owners.number);
+CREATE INDEX packs_wasteful ON packs (owner) WHERE used_bytes < bytes;
+`;
+
 /** What makes an index of format 1 out of nothing, one of format 2 out of format 1, and so on. */
-export const FORMATS: readonly string[] = [FORMAT_1, FORMAT_2];
+export const FORMATS: readonly string[] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 export const INDEX_FORMAT = FORMATS.length;

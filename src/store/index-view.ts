@@ -8,8 +8,9 @@ import {
   checkpointKey,
   checkpointRow,
   chunkRow,
-  damaged,
+  digestRow,
   integer,
+  jobListRow,
   ledgerRow,
   ownerRow,
   packRow,
@@ -22,6 +23,8 @@ import { turn } from './turn.ts';
 
 /** Rows handled before other work gets its turn: about two milliseconds. */
 export const ROWS_PER_TURN = 1024;
+/** More than are ever asked for in good faith. */
+const CHECKPOINTS_AT_ONCE = 64;
 
 /** Whoever asks holds a transaction (see `sqlite-index.ts`). */
 export function prepareIndexView(database: DatabaseSync, prepare: Prepare): IndexView {
@@ -47,6 +50,10 @@ export function prepareIndexView(database: DatabaseSync, prepare: Prepare): Inde
       );
       return row === undefined ? null : ownerRow(row);
     },
+    ownerName: async (number) => {
+      const row = prepare('SELECT name FROM owners WHERE number = ?').get(number);
+      return row === undefined ? null : text(row, 'name');
+    },
     owners: async () =>
       prepare('SELECT name FROM owners ORDER BY number')
         .all()
@@ -71,17 +78,15 @@ export function prepareIndexView(database: DatabaseSync, prepare: Prepare): Inde
       )
         .all()
         .map((row) => ({ ...packRow(row), usedBytes: integer(row, 'used_bytes') })),
-    packTotals: async () => {
-      const row = prepare(
-        `SELECT coalesce(sum(bytes), 0) AS bytes, coalesce(sum(used_bytes), 0) AS used_bytes FROM packs`,
-      ).get();
+    packTotals: async (owner) => {
+      const columns = `SELECT coalesce(sum(pack_bytes), 0) AS bytes,
+        coalesce(sum(used_bytes), 0) AS used_bytes FROM owners`;
+      const row =
+        owner === undefined
+          ? prepare(columns).get()
+          : prepare(`${columns} WHERE number = ?`).get(owner);
       return { bytes: integer(row, 'bytes'), usedBytes: integer(row, 'used_bytes') };
     },
-    packBytes: async (owner) =>
-      integer(
-        prepare('SELECT coalesce(sum(bytes), 0) AS bytes FROM packs WHERE owner = ?').get(owner),
-        'bytes',
-      ),
     chunksIn: async (pack) =>
       prepare(
         `SELECT identity, offset_bytes, stored_bytes, plain_bytes, method FROM chunks
@@ -138,39 +143,46 @@ export function prepareIndexView(database: DatabaseSync, prepare: Prepare): Inde
       prepare('SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? ORDER BY sequence')
         .all(owner)
         .map(checkpointKey),
-    newestCheckpoints: async (owner, below, countMax) =>
+    checkpointsBetween: async (owner, first, last) =>
       prepare(
-        `SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? AND sequence < ?
-         ORDER BY sequence DESC LIMIT ?`,
+        `SELECT id, sequence, job, mark FROM checkpoints WHERE owner = ? AND sequence BETWEEN ? AND ?
+         ORDER BY sequence LIMIT ${CHECKPOINTS_AT_ONCE}`,
       )
-        .all(owner, below, countMax)
+        .all(owner, first, last)
         .map(checkpointKey),
-    newestOfJob: async (owner, job, below, countMax) =>
+    jobCheckpointsBetween: async (owner, job, first, last) =>
       prepare(
         `SELECT id, sequence, job, mark FROM checkpoints
-         WHERE owner = ?1 AND job = ?2 AND sequence < ?3
-         UNION ALL SELECT id, sequence, job, mark FROM checkpoints
-         WHERE owner = ?1 AND job IS NULL AND sequence < ?3
-         ORDER BY sequence DESC LIMIT ?4`,
+         WHERE owner = ? AND job IS ? AND sequence BETWEEN ? AND ?
+         ORDER BY sequence LIMIT ${CHECKPOINTS_AT_ONCE}`,
       )
-        .all(owner, job, below, countMax)
+        .all(owner, job, first, last)
         .map(checkpointKey),
+    digests: async (owner, tree, { level, first, last }) =>
+      prepare(
+        `SELECT place, digest FROM digests WHERE owner = ? AND tree = ? AND level = ?
+         AND place BETWEEN ? AND ? ORDER BY place`,
+      )
+        .all(owner, tree, level, first, last)
+        .map(digestRow),
+    jobLists: async (owner, first, end) =>
+      prepare(
+        'SELECT job, height, digest FROM job_lists WHERE owner = ? AND job >= ? AND job < ? ORDER BY job',
+      )
+        .all(owner, first, end)
+        .map(jobListRow),
+    listCounts: async (owner) => {
+      const row = prepare(
+        `SELECT (SELECT count(*) FROM digests WHERE owner = ?1) AS digests,
+                (SELECT count(*) FROM job_lists WHERE owner = ?1) AS jobs`,
+      ).get(owner);
+      return { digests: integer(row, 'digests'), jobs: integer(row, 'jobs') };
+    },
     checkpointCount: async (owner) =>
       integer(
         prepare('SELECT count(*) AS count FROM checkpoints WHERE owner = ?').get(owner),
         'count',
       ),
-    checkpointLines: async (owner) => {
-      const row = prepare(
-        `SELECT coalesce(group_concat(
-           sequence || ' ' || id || iif(job IS NULL, '', ' job ' || lower(hex(job))) ||
-           iif(mark IS NULL, '', ' mark ' || lower(hex(mark))) || char(10), '' ORDER BY sequence), '')
-           AS lines, coalesce(sum(length(id) <> 32), 0) AS strange
-         FROM checkpoints WHERE owner = ?`,
-      ).get(owner);
-      if (integer(row, 'strange') > 0) throw damaged('id');
-      return text(row, 'lines');
-    },
     ledger: async (first, countMax) =>
       prepare(
         'SELECT number, owner, record, mac FROM ledger WHERE number >= ? ORDER BY number LIMIT ?',

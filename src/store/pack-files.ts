@@ -10,6 +10,8 @@
  * 3. A lease file stays until the packs of its writer have been looked through, unless the writer itself
  *    left nothing behind.
  * 4. What is in the trash is deleted by a sweep only, and by none while somebody has a hold.
+ * 5. A lease is durable before a pack of its writer exists. So where no lease was left behind there is no pack that
+ *    nobody names, and a sweep need not list all packs to know it.
  */
 import { join } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
@@ -96,7 +98,17 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   };
 
   function acquireLease(): Promise<Lease> {
-    return index.exclusively(() => lockNew(leasePath, "make a writer's lease"));
+    return index.exclusively(async () => {
+      const taken = await lockNew(leasePath, "make a writer's lease");
+      try {
+        await files.syncDirectory(writers);
+        return taken;
+      } catch (error) {
+        taken.release();
+        await files.remove(leasePath).catch(() => undefined);
+        throw ioFailure("make a writer's lease", error);
+      }
+    });
   }
 
   /** Only within a transaction of the index: nobody else then judges locks. */
@@ -144,6 +156,11 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       },
       close: async () => {
         // All was synced before: a failure to close loses nothing.
+        await file?.close().catch(() => undefined);
+        file = null;
+      },
+      leave: async () => {
+        leftBehind = true;
         await file?.close().catch(() => undefined);
         file = null;
       },

@@ -8,6 +8,8 @@ import type {
   CheckpointKey,
   CheckpointRow,
   ChunkRow,
+  DigestRow,
+  JobListRow,
   LedgerRow,
   OwnerRow,
   PackRow,
@@ -64,6 +66,18 @@ export function checkpointKey(row: Row): CheckpointKey {
 
 export function checkpointRow(row: Row): CheckpointRow {
   return { ...checkpointKey(row), owner: integer(row, 'owner'), record: blob(row, 'record') };
+}
+
+export function digestRow(row: Row): DigestRow {
+  return { number: integer(row, 'place'), digest: blob(row, 'digest') };
+}
+
+export function jobListRow(row: Row): JobListRow {
+  return {
+    job: blob(row, 'job'),
+    height: integer(row, 'height', 1),
+    digest: blob(row, 'digest'),
+  };
 }
 
 export function ledgerRow(row: Row): LedgerRow {

@@ -36,7 +36,10 @@ export interface PackStore {
   destroy(packs: readonly string[]): Promise<void>;
 }
 
-/** `trash`: what dead writers left is looked for only where they left a lease, too. */
+/**
+ * `trash`: what dead writers left is looked for only where they left a lease. That finds everything but packs that
+ * somebody else put there, and saves listing all packs.
+ */
 export type SweepScope = 'trash' | 'everything';
 
 export interface PackHold {
@@ -62,8 +65,10 @@ export interface PackWriter {
   append(parts: readonly Uint8Array[]): Promise<void>;
   /** Makes everything appended durable, and the pack's name with it. ERR_DISK_FULL, ERR_IO. */
   sync(): Promise<void>;
-  /** Ends the writing and leaves the pack where it is. */
+  /** Ends the writing of a pack that the index names by now. */
   close(): Promise<void>;
+  /** Ends the writing of a pack of which nobody knows whether the index will name it. Never rejects. */
+  leave(): Promise<void>;
   /** Ends the writing and deletes the pack. Never rejects: what can't be deleted now is swept later. */
   discard(): Promise<void>;
 }
@@ -92,6 +97,7 @@ export interface Index {
 export interface IndexView {
   vault(): Promise<VaultRow | null>;
   owner(name: string): Promise<OwnerRow | null>;
+  ownerName(number: number): Promise<string | null>;
   /** Names of all owners. */
   owners(): Promise<readonly string[]>;
   pack(name: string): Promise<PackRow | null>;
@@ -99,10 +105,8 @@ export interface IndexView {
   packs(owner?: number): Promise<readonly PackUse[]>;
   /** Packs of which not all is used. */
   wastefulPacks(): Promise<readonly PackUse[]>;
-  /** Bytes of all packs together. */
-  packTotals(): Promise<Pick<PackUse, 'bytes' | 'usedBytes'>>;
-  /** Bytes of all packs of an owner. */
-  packBytes(owner: number): Promise<number>;
+  /** Bytes of all packs together, an owner's or everybody's, as they were counted when packs were written. */
+  packTotals(owner?: number): Promise<Pick<PackUse, 'bytes' | 'usedBytes'>>;
   /** The chunks in a pack, in the order in which they lie. */
   chunksIn(pack: string): Promise<readonly ChunkRow[]>;
   /** All of an owner's chunks: how often each is used, in no order. */
@@ -114,26 +118,26 @@ export interface IndexView {
   checkpoint(id: string): Promise<CheckpointRow | null>;
   /** All of an owner's checkpoints, ascending by sequence. */
   checkpointKeys(owner: number): Promise<readonly CheckpointKey[]>;
-  /** Those with a sequence below `below`, descending, `countMax` at most. */
-  newestCheckpoints(
+  /** Those with sequences from `first` to `last`, ascending; of very many only the first. */
+  checkpointsBetween(owner: number, first: number, last: number): Promise<readonly CheckpointKey[]>;
+  /** The same, of those that say this of their job, or nothing with null. */
+  jobCheckpointsBetween(
     owner: number,
-    below: number,
-    countMax: number,
+    job: Uint8Array | null,
+    first: number,
+    last: number,
   ): Promise<readonly CheckpointKey[]>;
-  /** The same, of those that say this of their job, or nothing. */
-  newestOfJob(
+  /** Digests of a tree of the vault's with numbers from `first` to `last`, ascending. */
+  digests(
     owner: number,
-    job: Uint8Array,
-    below: number,
-    countMax: number,
-  ): Promise<readonly CheckpointKey[]>;
+    tree: Uint8Array,
+    which: { readonly level: number; readonly first: number; readonly last: number },
+  ): Promise<readonly DigestRow[]>;
+  /** An owner's lists of jobs from `first` on and below `end`, ascending. */
+  jobLists(owner: number, first: Uint8Array, end: Uint8Array): Promise<readonly JobListRow[]>;
+  /** How many digests and lists of jobs there are of an owner. */
+  listCounts(owner: number): Promise<{ readonly digests: number; readonly jobs: number }>;
   checkpointCount(owner: number): Promise<number>;
-  /**
-   * All of an owner's checkpoints as text, ascending by sequence, a line each:
-   * `<sequence> <id>[ job <hex>][ mark <hex>]\n`. ERR_VAULT_DAMAGED for an id that has not 32 characters,
-   * which could be taken for more than one line.
-   */
-  checkpointLines(owner: number): Promise<string>;
   /** Entries with numbers from `first`, ascending, `countMax` at most. */
   ledger(first: number, countMax: number): Promise<readonly LedgerRow[]>;
   /** The last entry about an owner. */
@@ -185,6 +189,20 @@ export interface IndexTransaction extends IndexView {
   setCheckpointRecord(row: Omit<CheckpointRow, 'owner' | 'sequence'>): Promise<void>;
   setCheckpointMark(id: string, mark: Uint8Array | null): Promise<void>;
   removeCheckpoint(id: string): Promise<void>;
+  /** In place of what is there; null: none any more. */
+  setDigest(
+    owner: number,
+    tree: Uint8Array,
+    row: {
+      readonly level: number;
+      readonly number: number;
+      readonly digest: Uint8Array | null;
+    },
+  ): Promise<void>;
+  /** In place of what is there; null: none any more. */
+  setJobList(owner: number, job: Uint8Array, list: Omit<JobListRow, 'job'> | null): Promise<void>;
+  /** Drops all of an owner's digests and lists of jobs. */
+  clearLists(owner: number): Promise<void>;
   addLedger(row: LedgerRow): Promise<void>;
 }
 
@@ -251,6 +269,19 @@ export interface CheckpointKey {
 export interface CheckpointRow extends CheckpointKey {
   readonly owner: number;
   readonly record: Uint8Array;
+}
+
+/** A node of a tree of digests: the vault's business. */
+export interface DigestRow {
+  readonly number: number;
+  readonly digest: Uint8Array;
+}
+
+/** What the vault keeps of a job's checkpoints. */
+export interface JobListRow {
+  readonly job: Uint8Array;
+  readonly height: number;
+  readonly digest: Uint8Array;
 }
 
 export interface LedgerRow {

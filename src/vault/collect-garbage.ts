@@ -5,7 +5,8 @@
  *   2. packs of which too much is unused are packed anew: what is used of them goes into new packs, which
  *      are made durable; then, in one transaction for each owner, chunks get their new places and the old
  *      packs become trash
- *   3. what has been trash for two generations is deleted, and what dead writers left
+ *   3. what has been trash for two generations is deleted, and what dead writers left; now and then all packs are
+ *      looked at for some that nobody names
  *
  * Killed in 2, the new packs are swept when the vault is next opened, or the owner's part is done. A chunk
  * that is released while it is being moved is passed over, and its copy is unused from the start. A process
@@ -34,6 +35,8 @@ export interface CollectRequest {
 }
 
 const FAIR_PAUSE_MS = 10;
+/** Generations. To list all packs takes the longer the more there are, and seldom finds anything. */
+const LOOKS_AROUND_EVERY = 16;
 
 /** A twentieth of what there is may stay unused, as with restic. */
 export const COLLECT_DEFAULTS: CollectRequest = {
@@ -70,8 +73,9 @@ export async function collectGarbage(
   const packBytes = totals.bytes;
   const unusedBytes = sum(wasteful, unused);
   const chosen = choosePacks(wasteful, unusedBytesMax(packBytes));
+  let generation = 0;
   if (!dryRun) {
-    await context.write((transaction) => transaction.nextGeneration());
+    generation = await context.write((transaction) => transaction.nextGeneration());
     for (const [owner, own] of Map.groupBy(chosen, (pack) => pack.owner)) {
       await repack(context, owner, own);
     }
@@ -79,9 +83,8 @@ export async function collectGarbage(
   // Whoever collects without a pause would otherwise leave others no moment for a transaction of theirs.
   if (!dryRun) await pause(FAIR_PAUSE_MS);
   const keep = emptyTrash ? 0 : TRASH_GENERATIONS;
-  const swept = await (dryRun
-    ? store.packs.planSweep(keep)
-    : store.packs.sweep(keep, 'everything'));
+  const scope = emptyTrash || generation % LOOKS_AROUND_EVERY === 0 ? 'everything' : 'trash';
+  const swept = await (dryRun ? store.packs.planSweep(keep) : store.packs.sweep(keep, scope));
   return {
     packBytes,
     unusedBytes,
@@ -130,7 +133,7 @@ async function repack(
     });
     await (isDone ? filler.close() : filler.discard());
   } catch (error) {
-    await (mayCommitYet(error) ? filler.close() : filler.discard());
+    await (mayCommitYet(error) ? filler.leave() : filler.discard());
     throw error;
   }
 }
@@ -138,11 +141,8 @@ async function repack(
 /** Null for an owner who is gone by now. */
 async function ownerOf(context: VaultContext, number: number): Promise<OwnerReference | null> {
   return context.read(async (view, keys) => {
-    for (const name of await view.owners()) {
-      const owner = await loadOwnerKeys(view, keys, name);
-      if (owner?.number === number) return owner;
-    }
-    return null;
+    const name = await view.ownerName(number);
+    return name === null ? null : loadOwnerKeys(view, keys, name);
   });
 }
 

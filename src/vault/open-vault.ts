@@ -117,7 +117,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     });
     if (options.acceptRollback === true) await acceptRollback(context, seen);
     await finishRotation(context, master);
-    await store.packs.sweep(TRASH_GENERATIONS, 'everything');
+    await store.packs.sweep(TRASH_GENERATIONS, 'trash');
     return bindVault(context, master, { directory, files });
   } catch (error) {
     await store.close();

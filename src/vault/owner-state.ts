@@ -2,23 +2,29 @@
  * An owner's state: a small sealed map that says how far the owner's numbering and clock have come, and
  * which checkpoints there are.
  *
- *   sequence    the highest sequence ever given
- *   stampMs     the last stamp given, in milliseconds since 1970
- *   live        HMAC over ids, sequences, jobs and marks of all checkpoints, ascending by sequence
- *   entry, mac  number and mac of the owner's last entry in the ledger
- *   operators   other owners who may use the checkpoints; absent: nobody
- *   epoch       of the re-encryption that the owner's key is from; absent: none yet
+ *   sequence     the highest sequence ever given
+ *   stampMs      the last stamp given, in milliseconds since 1970
+ *   count        how many checkpoints there are
+ *   checkpoints  height and root of the tree of their digests, by sequence
+ *   jobs         root of the tree of their digests by job; `checkpoint-list.ts` says what both are
+ *   entry, mac   number and mac of the owner's last entry in the ledger
+ *   operators    other owners who may use the checkpoints; absent: nobody
+ *   epoch        of the re-encryption that the owner's key is from; absent: none yet
+ *
+ * States of formats 1 and 2 have, in place of `count`, `checkpoints` and `jobs`, `live`: HMAC of the lines of all
+ * checkpoints. They become new ones when they are next written.
  *
  * Invariants:
  * 1. Sequences and stamps only ever grow, whatever the clock does and whatever was removed.
- * 2. A checkpoint that is missing or added does not go unseen: `live` would differ. Nor does an owner put
- *    back as it once was: the ledger would go on after `entry`. (Putting back the whole vault as it once
- *    was can't be seen from within it.)
+ * 2. A checkpoint that is missing or added does not go unseen by whom it concerns: the trees would differ. Nor
+ *    does an owner put back as it once was: the ledger would go on after `entry`. (Putting back the whole vault
+ *    as it once was can't be seen from within it.)
  */
 import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import { arrayOf, bytes, checkShape, integer, mapOf, type ShapeOf, text } from '../cbor/shape.ts';
 import type { IndexTransaction, IndexView, LedgerRow } from '../store/store.ts';
+import { CheckpointList, type ListRoots, lineOf } from './checkpoint-list.ts';
 import { vaultDamaged } from './damage.ts';
 import { appendLedger, ledgerEventOf } from './ledger.ts';
 import { checkOwnerList, currentEpoch, saveOwnerList } from './owner-list.ts';
@@ -33,25 +39,35 @@ import {
 } from './vault-keys.ts';
 
 const digest = bytes(32, 32);
+const fields = {
+  sequence: integer(0),
+  stampMs: integer(0),
+  entry: integer(1),
+  mac: digest,
+};
+const rareFields = { operators: arrayOf(text(), 1), epoch: integer(1) };
 const stateShape = mapOf(
   {
-    sequence: integer(0),
-    stampMs: integer(0),
-    live: digest,
-    entry: integer(1),
-    mac: digest,
+    ...fields,
+    count: integer(0),
+    checkpoints: mapOf({ height: integer(1), digest }),
+    jobs: digest,
   },
-  { operators: arrayOf(text(), 1), epoch: integer(1) },
+  rareFields,
 );
+const olderShape = mapOf({ ...fields, live: digest }, rareFields);
 
-export type OwnerState = ShapeOf<typeof stateShape>;
+type SealedState = ShapeOf<typeof stateShape>;
+type OlderState = ShapeOf<typeof olderShape>;
+export type OwnerState = Omit<SealedState, keyof ListRoots>;
 /** What of the state a change may set; the rest follows from the checkpoints and the ledger. */
-export type OwnerProgress = Omit<OwnerState, 'live' | 'entry' | 'mac'>;
+export type OwnerProgress = Omit<OwnerState, 'entry' | 'mac'>;
 
 export interface LoadedOwner {
   readonly number: number;
   readonly keys: OwnerKeys;
   readonly state: OwnerState;
+  readonly list: CheckpointList;
 }
 
 /** Keys alone, not yet checked against the checkpoints; null for an owner that the vault doesn't know. */
@@ -83,8 +99,8 @@ async function checkUnknown(view: IndexView, owner: string): Promise<void> {
 }
 
 /**
- * The owner, with state and list of checkpoints checked: in this transaction, the rows of the owner's
- * checkpoints are exactly those that the state vouches for. Null as above. Throws ERR_VAULT_DAMAGED.
+ * The owner, with a state that was checked. The checkpoints are to be asked for by way of the list, which holds
+ * them against the state. Null as above. Throws ERR_VAULT_DAMAGED.
  */
 export async function loadOwner(
   view: IndexView,
@@ -94,15 +110,13 @@ export async function loadOwner(
   const found = await loadOwnerKeys(view, keys, owner);
   if (found === null) return null;
   const state = openState(found.keys, found.sealedState);
-  const lines = await view.checkpointLines(found.number);
-  if (Buffer.compare(state.live, digestLive(found.keys, lines)) !== 0) {
-    throw vaultDamaged("The list of the owner's checkpoints", { owner });
-  }
+  const list =
+    'live' in state ? await olderList(view, found, state) : CheckpointList.kept(view, found, state);
   const entry = await view.lastLedgerOf(owner);
   if (entry?.number !== state.entry || Buffer.compare(entry.mac, state.mac) !== 0) {
     throw vaultDamaged('The ledger', { entry: state.entry });
   }
-  return { number: found.number, keys: found.keys, state };
+  return { number: found.number, keys: found.keys, state, list };
 }
 
 /** Makes an owner that the vault doesn't know yet. */
@@ -117,16 +131,23 @@ export async function addOwner(
   const entry = await appendLedger(transaction, keys, time, { event: 'owner added', owner });
   const epoch = await currentEpoch(transaction, keys);
   const fresh = { sequence: 0, stampMs: 0, ...(epoch === 0 ? {} : { epoch }) };
-  const state = makeState(ownerKeys, fresh, '', entry);
-  const sealed = sealState(ownerKeys, state, random);
-  const number = await transaction.addOwner({ name: owner, wrappedKey: wrapped, state: sealed });
+  const row = { name: owner, wrappedKey: wrapped, state: new Uint8Array() };
+  const number = await transaction.addOwner(row);
+  const list = await CheckpointList.of(transaction, { number, keys: ownerKeys }, []);
+  const added = {
+    number,
+    keys: ownerKeys,
+    state: { ...fresh, entry: entry.number, mac: entry.mac },
+    list,
+  };
+  await saveOwner(transaction, added, {}, entry, random);
   await saveOwnerList(transaction, keys, entry, random);
-  return { number, keys: ownerKeys, state };
+  return added;
 }
 
 /**
- * Writes the state after a change, which vouches for the checkpoints' rows as they are now: `progress` over
- * what it was. `entry` is the change's own in the ledger.
+ * Writes the state after a change: `progress` over what it was, and what the list has become. `entry` is the
+ * change's own in the ledger.
  */
 export async function saveOwner(
   transaction: IndexTransaction,
@@ -135,39 +156,45 @@ export async function saveOwner(
   entry: LedgerRow,
   random: Random,
 ): Promise<void> {
-  const lines = await transaction.checkpointLines(owner.number);
-  const state = makeState(owner.keys, { ...owner.state, ...progress }, lines, entry);
-  await transaction.setOwnerState(owner.number, sealState(owner.keys, state, random));
-}
-
-function makeState(
-  keys: OwnerKeys,
-  { sequence, stampMs, operators, epoch }: OwnerProgress,
-  lines: string,
-  entry: LedgerRow,
-): OwnerState {
-  return {
+  const { sequence, stampMs, operators, epoch } = { ...owner.state, ...progress };
+  const { count, checkpoints, jobs } = await owner.list.save(transaction);
+  const state = {
     sequence,
     stampMs,
     ...(operators === undefined || operators.length === 0 ? {} : { operators }),
     ...(epoch === undefined ? {} : { epoch }),
-    live: digestLive(keys, lines),
+    count,
+    checkpoints: { ...checkpoints },
+    jobs,
     entry: entry.number,
     mac: entry.mac,
   };
+  const { keys } = owner;
+  const sealed = sealSmall(keys.record, stateBinding(keys), encodeCbor(state), random);
+  await transaction.setOwnerState(owner.number, sealed);
 }
 
-function sealState(keys: OwnerKeys, state: OwnerState, random: Random): Uint8Array {
-  return sealSmall(keys.record, stateBinding(keys), encodeCbor({ ...state }), random);
-}
-
-function openState(keys: OwnerKeys, sealed: Uint8Array): OwnerState {
+function openState(keys: OwnerKeys, sealed: Uint8Array): SealedState | OlderState {
   const plain = openSmall(keys.record, stateBinding(keys), sealed);
   if (plain === null) throw vaultDamaged("An owner's state", { owner: keys.owner });
-  return checkShape(stateShape, decodeCbor(plain), {
-    what: "owner's state",
-    code: 'ERR_VAULT_DAMAGED',
-  });
+  const state = decodeCbor(plain);
+  const told = { what: "owner's state", code: 'ERR_VAULT_DAMAGED' } as const;
+  const isOlder = typeof state === 'object' && state !== null && 'live' in state;
+  return isOlder ? checkShape(olderShape, state, told) : checkShape(stateShape, state, told);
+}
+
+/** Of formats 1 and 2: one digest over all checkpoints. Throws ERR_VAULT_DAMAGED. */
+async function olderList(
+  view: IndexView,
+  { number, keys }: Pick<LoadedOwner, 'number' | 'keys'>,
+  { live }: OlderState,
+): Promise<CheckpointList> {
+  const rows = await view.checkpointKeys(number);
+  const lines = Buffer.from(rows.map(lineOf).join(''));
+  if (Buffer.compare(live, authenticate(keys.live, lines)) !== 0) {
+    throw vaultDamaged("The list of the owner's checkpoints", { owner: keys.owner });
+  }
+  return CheckpointList.of(view, { number, keys }, rows);
 }
 
 function stateBinding(keys: OwnerKeys): Uint8Array {
@@ -176,11 +203,6 @@ function stateBinding(keys: OwnerKeys): Uint8Array {
 
 /** What a row says of the job that its checkpoint is of. */
 export function jobTag(keys: OwnerKeys, job: string): Uint8Array {
-  // The list's lines begin with a digit.
+  // Nothing else that is digested under this key begins with this word.
   return authenticate(keys.live, Buffer.from(`job ${job}`));
-}
-
-/** `lines`: as `IndexView.checkpointLines` gives them. */
-function digestLive(keys: OwnerKeys, lines: string): Uint8Array {
-  return authenticate(keys.live, Buffer.from(lines));
 }

@@ -26,8 +26,10 @@ export interface PackFiller {
   }): Promise<ChunkRow>;
   /** Makes all that was added durable; more can be added, to other packs. ERR_DISK_FULL, ERR_IO. */
   finish(): Promise<readonly Omit<PackRow, 'owner'>[]>;
-  /** Ends the writing and leaves the packs where they are. */
+  /** Ends the writing of packs that the index names by now. */
   close(): Promise<void>;
+  /** Ends the writing of packs of which nobody knows whether the index will name them. Never rejects. */
+  leave(): Promise<void>;
   /** Deletes all packs. Never rejects. */
   discard(): Promise<void>;
 }
@@ -82,6 +84,11 @@ export function createPackFiller({ store, random }: VaultContext, keys: OwnerKey
     },
     close: async () => {
       for (const { writer } of full) await writer.close();
+    },
+    leave: async () => {
+      if (open !== null) await open.writer.leave();
+      open = null;
+      for (const { writer } of full) await writer.leave();
     },
     discard: async () => {
       if (open !== null) await open.writer.discard();

@@ -19,14 +19,13 @@ export interface VaultCaps {
 }
 
 /** Throws ERR_QUOTA. */
-export async function checkCheckpointCap(
-  view: IndexView,
-  { number }: Pick<LoadedOwner, 'number'>,
+export function checkCheckpointCap(
+  { list }: Pick<LoadedOwner, 'list'>,
   { caps }: SealRequest,
-): Promise<void> {
+): void {
   const cap = caps?.checkpoints ?? null;
   if (cap === null) return;
-  const used = await view.checkpointCount(number);
+  const used = list.count;
   if (used < cap) return;
   throw new HostError('ERR_QUOTA', `The vault keeps ${cap} checkpoints for you, and has them.`, {
     facts: { cap: 'checkpoints', allowed: cap, used, asked: 1 },
@@ -43,7 +42,7 @@ export async function checkByteCap(
 ): Promise<void> {
   const cap = caps?.vaultBytes ?? null;
   if (cap === null || askedBytes === 0) return;
-  const bytes = await view.packBytes(number);
+  const { bytes } = await view.packTotals(number);
   if (bytes <= cap) return;
   throw new HostError('ERR_QUOTA', `The vault keeps ${cap} bytes for you, and this is more.`, {
     facts: { cap: 'vaultBytes', allowed: cap, used: bytes - askedBytes, asked: askedBytes },

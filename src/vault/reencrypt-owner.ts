@@ -15,6 +15,7 @@
 import { HostError } from '../fault/host-error.ts';
 import type { ChunkRow, ChunkUse, IndexTransaction, IndexView } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
+import { CheckpointList } from './checkpoint-list.ts';
 import { CHUNK_BYTES, chunkIdentity, compressChunk } from './chunk.ts';
 import { vaultDamaged } from './damage.ts';
 import { appendLedger } from './ledger.ts';
@@ -97,7 +98,7 @@ async function reencryptOwner(context: VaultContext, name: string): Promise<bool
       return true;
     }
   } catch (error) {
-    await (mayCommitYet(error) ? filler.close() : filler.discard());
+    await (mayCommitYet(error) ? filler.leave() : filler.discard());
     throw error;
   }
   await filler.discard();
@@ -125,9 +126,9 @@ async function lastEntryOf({ read }: VaultContext, { fresh }: Round): Promise<nu
 /** Seals all chunks anew that were not yet, lists of chunks last. */
 async function sealAnew(context: VaultContext, round: Round): Promise<void> {
   const { owner, done } = round;
-  const { uses, manifests } = await context.read(async (view) => ({
+  const { uses, manifests } = await context.read(async (view, keys) => ({
     uses: await view.chunkUses(owner.number),
-    manifests: await manifestsOf(view, owner),
+    manifests: await manifestsOf(view, keys, owner),
   }));
   const plain = uses.filter(
     ({ identity }) => !done.has(hex(identity)) && !manifests.has(hex(identity)),
@@ -195,7 +196,7 @@ async function commit(
   const used = new Set(rows.map(({ pack }) => pack));
   const packs = change.packs.filter((pack) => used.has(pack.name));
   const freedPacks = await transaction.replaceChunks(owner.number, packs, rows);
-  const checkpoints = await transaction.checkpointKeys(owner.number);
+  const checkpoints = await owner.list.all();
   for (const [index, key] of checkpoints.entries()) {
     if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
     const { info, manifest } = await readOwnRecord(transaction, owner, key.id);
@@ -217,17 +218,21 @@ async function commit(
   } as const;
   const entry = await appendLedger(transaction, keys, now(), event);
   const progress = { epoch: change.epoch };
-  await saveOwner(transaction, { ...owner, keys: fresh }, progress, entry, random);
+  const keysNow = await transaction.checkpointKeys(owner.number);
+  const list = await CheckpointList.of(transaction, { ...owner, keys: fresh }, keysNow);
+  await saveOwner(transaction, { ...owner, keys: fresh, list }, progress, entry, random);
   return 'done';
 }
 
 /** Identities of all lists of chunks, each once, by their hex. */
 async function manifestsOf(
   view: IndexView,
+  keys: VaultKeys,
   owner: LoadedOwner,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const found = new Map<string, Uint8Array>();
-  for (const { id } of await view.checkpointKeys(owner.number)) {
+  const { list } = (await loadOwner(view, keys, owner.keys.owner)) ?? {};
+  for (const { id } of (await list?.all()) ?? []) {
     const { manifest } = await readOwnRecord(view, owner, id);
     found.set(hex(manifest), manifest);
   }

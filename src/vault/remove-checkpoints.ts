@@ -37,13 +37,15 @@ export async function removeCheckpoints(
     await transaction.nextGeneration();
     const removed: CheckpointRow[] = [];
     for (const id of wanted) {
-      const row = await transaction.checkpoint(id);
-      if (row?.owner !== owner.number) throw noSuchCheckpoint(id);
+      const row = await owner.list.find(id);
+      if (row === null) throw noSuchCheckpoint(id);
       removed.push(row);
     }
     removed.sort((a, b) => a.sequence - b.sequence);
+    await owner.list.change(removed, async () => {
+      for (const { id } of removed) await transaction.removeCheckpoint(id);
+    });
     for (const { id, sequence, job } of removed) {
-      await transaction.removeCheckpoint(id);
       const freedPacks = await transaction.releaseChunks(owner.number, used.get(id) ?? []);
       last = await appendLedger(transaction, keys, now(), {
         event: 'removed',
@@ -70,8 +72,8 @@ async function usedChunks(
     const owner = await loadOwner(view, keys, requester.owner);
     const records = [];
     for (const id of ids) {
-      const row = await view.checkpoint(id);
-      if (owner === null || row?.owner !== owner.number) throw noSuchCheckpoint(id);
+      const row = (await owner?.list.find(id)) ?? null;
+      if (owner === null || row === null) throw noSuchCheckpoint(id);
       records.push({ id, record: openRecord(owner.keys, row) });
     }
     return { owner: owner!, records };

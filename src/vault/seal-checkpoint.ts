@@ -101,7 +101,7 @@ async function sealUnder(
     await (info === null || pack.rows.size === 0 ? writer.discard() : writer.close());
     return info;
   } catch (error) {
-    await (mayCommitYet(error) ? writer.close() : writer.discard());
+    await (mayCommitYet(error) ? writer.leave() : writer.discard());
     throw error;
   }
 }
@@ -260,7 +260,7 @@ async function commit(
   const time = now();
   const owner = await loadOwner(transaction, vaultKeys, keys.owner);
   if (owner === null || !areSameOwnerKeys(owner.keys, keys)) return null;
-  await checkCheckpointCap(transaction, owner, request);
+  checkCheckpointCap(owner, request);
   const absent = new Set(await missing(transaction, owner, image));
   const unstored = [...absent].filter((name) => !pack.rows.has(name));
   if (unstored.length > 0) return { missing: unstored };
@@ -287,7 +287,9 @@ async function commit(
   const record = sealRecord(owner.keys, info, image.manifest, random);
   const job = jobTag(owner.keys, info.job);
   const key = { id: info.id, sequence, job, mark: null };
-  await transaction.addCheckpoint({ ...key, owner: owner.number, record });
+  await owner.list.change([key], () =>
+    transaction.addCheckpoint({ ...key, owner: owner.number, record }),
+  );
   const { job: jobId, run, from } = request;
   if (from !== undefined) {
     await useUp({ now, random }, transaction, vaultKeys, owner, from, { job: jobId, run });

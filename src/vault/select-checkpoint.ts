@@ -1,9 +1,9 @@
 /**
- * Finding checkpoints. Every way begins with the owner's state, so a row that was removed, added or put
- * back is noticed whatever was asked for.
+ * Finding checkpoints. Every way begins with the owner's state and goes through the list that it vouches for, so
+ * a row that was removed, added or put back is noticed by whoever would have been told of it.
  */
 import { HostError } from '../fault/host-error.ts';
-import type { CheckpointKey, CheckpointRow, IndexView } from '../store/store.ts';
+import type { CheckpointRow, IndexView } from '../store/store.ts';
 import { turn } from '../store/turn.ts';
 import type { CheckpointInfo, Requester } from './checkpoint-info.ts';
 import { vaultDamaged } from './damage.ts';
@@ -28,31 +28,16 @@ export async function selectCheckpoints(
     const owner = await loadRequested(view, keys, requester);
     const found: CheckpointInfo[] = [];
     if (owner === null) return found;
-    for (let below = Number.MAX_SAFE_INTEGER; found.length < countMax; ) {
-      const page = await newest(view, owner, job, below);
-      for (const { id } of page) {
-        if (found.length === countMax) break;
-        const { info } = await readRecord(view, keys, owner, id);
-        if ((job ?? info.job) === info.job && matches(info)) found.push(info);
-      }
-      if (page.length < RECORDS_PER_TURN) break;
-      below = page.at(-1)!.sequence;
-      await turn();
+    const tag = job === undefined ? undefined : jobTag(owner.keys, job);
+    let read = 0;
+    for await (const { id } of owner.list.newest(tag, Number.POSITIVE_INFINITY)) {
+      if (++read % RECORDS_PER_TURN === 0) await turn();
+      const { info } = await readRecord(view, keys, owner, id);
+      if ((job ?? info.job) === info.job && matches(info)) found.push(info);
+      if (found.length === countMax) break;
     }
     return found;
   });
-}
-
-/** Of all, or those that may be of the job: what was sealed in the time of format 1 does not say. */
-function newest(
-  view: IndexView,
-  { number, keys }: LoadedOwner,
-  job: string | undefined,
-  below: number,
-): Promise<readonly CheckpointKey[]> {
-  return job === undefined
-    ? view.newestCheckpoints(number, below, RECORDS_PER_TURN)
-    : view.newestOfJob(number, jobTag(keys, job), below, RECORDS_PER_TURN);
 }
 
 /** See `Vault.find`. */
@@ -96,11 +81,11 @@ export async function lookUp(
   const claimed = await loadOwnerKeys(view, keys, requester.owner);
   if (claimed === null) return null;
   const row = await view.checkpoint(id);
-  const isOwn = row !== null && row.owner === claimed.number;
   // First whose it is: a checkpoint slipped in from another owner also spoils the list, but that says less.
-  if (isOwn) await refuseForeign(view, keys, claimed.keys, row);
+  if (row !== null && row.owner === claimed.number)
+    await refuseForeign(view, keys, claimed.keys, row);
   const owner = await loadOwner(view, keys, requester.owner);
-  if (owner === null || !isOwn) return null;
+  if (owner === null || (await owner.list.find(id)) === null) return null;
   return { owner, record: await readRecord(view, keys, owner, id) };
 }
 

@@ -21,7 +21,7 @@ import { decodeCbor } from '../cbor/decode.ts';
 import { encodeCbor } from '../cbor/encode.ts';
 import { checkShape, integer, mapOf, oneOf, type ShapeOf, text } from '../cbor/shape.ts';
 import { HostError } from '../fault/host-error.ts';
-import type { CheckpointKey, IndexTransaction, IndexView } from '../store/store.ts';
+import type { CheckpointKey, IndexTransaction } from '../store/store.ts';
 import type { Requester } from './checkpoint-info.ts';
 import { appendLedger, type LedgerEvent } from './ledger.ts';
 import { openMark, sealMark } from './mark.ts';
@@ -127,7 +127,7 @@ export async function settleCheckpoint(
   const run = { job, run: number };
   await write(async (transaction, keys) => {
     const owner = await loadRequested(transaction, keys, requester);
-    const key = await ownKey(transaction, owner, id);
+    const key = (await owner?.list.find(id)) ?? null;
     // Removed meanwhile, or used up by a newer checkpoint, or claimed by a later run.
     if (owner === null || key === null || !isClaimedBy(owner, key, run)) return;
     const use = endedWell ? ({ state: 'used', ...run } as const) : null;
@@ -151,7 +151,7 @@ export async function useUp(
   id: string,
   run: UsingRun,
 ): Promise<void> {
-  const key = await ownKey(transaction, owner, id);
+  const key = await owner.list.find(id);
   if (key === null || !isClaimedBy(owner, key, run)) return;
   const event: LedgerEvent = {
     event: 'used',
@@ -172,7 +172,7 @@ export async function readCheckpointUse(
 ): Promise<CheckpointUse | null> {
   return read(async (view, keys) => {
     const owner = await loadRequested(view, keys, requester);
-    const key = await ownKey(view, owner, id);
+    const key = (await owner?.list.find(id)) ?? null;
     return owner === null || key === null ? null : readUse(owner.keys, key);
   });
 }
@@ -186,7 +186,7 @@ export async function listUses(
     const owner = await loadRequested(view, keys, requester);
     const uses = new Map<string, CheckpointUse>();
     if (owner === null) return uses;
-    for (const key of await view.checkpointKeys(owner.number)) {
+    for (const key of await owner.list.all()) {
       const use = readUse(owner.keys, key);
       if (use !== null) uses.set(key.id, use);
     }
@@ -201,19 +201,9 @@ async function markedKey(
   id: string,
 ): Promise<{ readonly owner: LoadedOwner; readonly key: CheckpointKey }> {
   const owner = await loadRequested(transaction, keys, requester);
-  const key = await ownKey(transaction, owner, id);
+  const key = (await owner?.list.find(id)) ?? null;
   if (owner === null || key === null) throw noSuchCheckpoint(id);
   return { owner, key };
-}
-
-/** The owner's checkpoint of that id, if there is one. */
-async function ownKey(
-  view: IndexView,
-  owner: LoadedOwner | null,
-  id: string,
-): Promise<CheckpointKey | null> {
-  const row = await view.checkpoint(id);
-  return owner !== null && row?.owner === owner.number ? row : null;
 }
 
 function isClaimedBy(owner: LoadedOwner, key: CheckpointKey, { job, run }: UsingRun): boolean {
@@ -232,11 +222,11 @@ function readUse(keys: OwnerKeys, key: CheckpointKey): CheckpointUse | null {
 
 async function setUse(
   transaction: IndexTransaction,
-  { keys }: LoadedOwner,
+  { keys, list }: LoadedOwner,
   key: CheckpointKey,
   use: CheckpointUse | null,
   random: VaultContext['random'],
 ): Promise<void> {
   const mark = use === null ? null : sealMark(keys, key, encodeCbor({ ...use }), random);
-  await transaction.setCheckpointMark(key.id, mark);
+  await list.change([key], () => transaction.setCheckpointMark(key.id, mark));
 }

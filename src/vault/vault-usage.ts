@@ -59,7 +59,7 @@ export async function measureUsage(
 
 async function measureOwner(view: IndexView, owner: LoadedOwner): Promise<OwnerUsage> {
   const jobs = new Map<string, JobUsage>();
-  const checkpoints = await view.checkpointKeys(owner.number);
+  const checkpoints = await owner.list.all();
   for (const [index, key] of checkpoints.entries()) {
     if (index % RECORDS_PER_TURN === RECORDS_PER_TURN - 1) await turn();
     const { info } = await readOwnRecord(view, owner, key.id);

@@ -170,6 +170,7 @@ async function verifyOwner(
     const owner = await loadOwner(view, keys, name);
     if (owner === null) return null;
     const records = new Map<string, CheckpointRecord>();
+    await note(name, null, () => owner.list.verify());
     const checkpoints = await view.checkpointKeys(owner.number);
     for (const key of checkpoints) {
       await note(name, key.id, async () => {

@@ -10,7 +10,7 @@ import { GOLDEN_IMAGES, sealGolden } from './golden-vault.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, BOB, open, opensAs, type Places, sealRequest } from './test-vault.ts';
 
-const NEWEST = 2;
+const NEWEST = 3;
 
 function goldenOf(format: number): string {
   return join(import.meta.dirname, 'golden', `format-${format}`);
@@ -32,7 +32,7 @@ function copyGolden(format: number): Places {
   return places;
 }
 
-test.each([1, 2])('a vault of format %i opens, image by image', async (format) => {
+test.each([1, 2, 3])('a vault of format %i opens, image by image', async (format) => {
   const vault = await open(copyGolden(format), { mode: 'existing' });
   const infos = [...(await vault.list(ALICE)).toReversed(), ...(await vault.list(BOB))];
   expect(infos.map(({ name, sequence, stamp }) => ({ name, sequence, stamp }))).toEqual([

@@ -150,8 +150,8 @@ describe('the index', () => {
     const before = contentOf(places.root);
     await expect(open(places)).rejects.toMatchObject({
       code: 'ERR_VAULT_VERSION',
-      message: expect.stringMatching(/format 9.*format 2/),
-      facts: { found: 9, supported: 2 },
+      message: expect.stringMatching(/format 9.*format 3/),
+      facts: { found: 9, supported: 3 },
     });
     expect(contentOf(places.root)).toEqual(before);
   });

@@ -74,6 +74,7 @@ export async function probe({
     await attempt(async () => {
       const own = sealed.filter((one) => one.requester === requester).map((one) => one.info);
       expect(await vault.list(requester)).toEqual(own.toReversed());
+      expect(await vault.list(requester, { job: 'job-1' })).toEqual(own.toReversed());
     });
   }
   for (const { requester, info, head, pages } of sealed) {

@@ -302,7 +302,7 @@ describe('shredding an owner', () => {
     const row = database.prepare("SELECT * FROM owners WHERE name = 'uid:1000'").get()!;
     await vault.shredOwner('uid:1000');
     database
-      .prepare('INSERT INTO owners VALUES (?, ?, ?, ?)')
+      .prepare('INSERT INTO owners (number, name, wrapped_key, state) VALUES (?, ?, ?, ?)')
       .run(row['number']!, row['name']!, row['wrapped_key']!, row['state']!);
     database.close();
     await expect(vault.list(ALICE)).rejects.toMatchObject({ code: 'ERR_VAULT_DAMAGED' });
