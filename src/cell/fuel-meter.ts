@@ -55,6 +55,13 @@ export class FuelMeter {
     this.#slice = left;
   }
 
+  /** Settles in the midst of a slice, and ends it there: the guest polls at its next chance. */
+  cutSlice(left: number): number {
+    this.settle(left);
+    this.#slice = 0;
+    return 0;
+  }
+
   /** Settles at a poll, and adapts the length of slices to the time between polls. */
   polled(left: number): void {
     this.settle(left);

@@ -47,7 +47,12 @@ export async function giveGrants(
     // The other layer has its files in memory.
     listeners: start.listeners,
     preopens: layer === null ? start.preopens : [],
-    ...(start.keeping === null ? {} : { keeping: start.keeping }),
+    ...(start.keeping === null
+      ? {}
+      : { keeping: { ...start.keeping, keptBytesMax: start.limits.privateBytes } }),
+    handlesMax: start.limits.handles,
+    filesMax: start.limits.files,
+    clockGrain: start.clock,
     stdin,
     stdout: sink(1, streams.stdout),
     stderr: sink(2, streams.stderr),

@@ -20,7 +20,7 @@ import { DENY_MEMORY, GLOBAL, layOut } from '../instrument/layout.ts';
 import { type ModuleFacts, readFacts } from '../instrument/module-facts.ts';
 import { decodePlan, type ModulePlan } from '../instrument/plan.ts';
 import { canExist } from '../instrument/site-positions.ts';
-import { LimitReached } from '../resource/limit-reached.ts';
+import { type LimitName, LimitReached } from '../resource/limit-reached.ts';
 import {
   type EngineExport,
   type EngineGlobal,
@@ -62,14 +62,18 @@ export interface InstanceOptions {
   readonly meter: FuelMeter;
   readonly memoryPagesMax: number;
   readonly tableEntriesMax: number;
+  /**
+   * Told of a limit, in place of ending the guest at it: `onPoll` answers for the fuel at the poll where it is
+   * used up. More memory than the guest may have it gets, up to twice as much, until the next safepoint.
+   */
+  readonly onLimit?: ((limit: LimitName) => void) | undefined;
   /** Called at each poll, fuel settled. True: unwind. May throw to end the guest. */
-  /** What happens at the poll where the fuel is used up is left to `onPoll`; else the guest ends there. */
-  readonly keepsAtLimit?: boolean;
   readonly onPoll: () => boolean;
   /** Where twins are made. */
   readonly twins: TwinSource;
 }
 
+const PAGE_BYTES = 65_536;
 const COMMAND_ENTRY = '_start';
 const REACTOR_ENTRY = '_initialize';
 
@@ -83,6 +87,8 @@ export class GuestInstance {
   readonly twins: TwinStack;
   readonly #tag: EngineTag;
   readonly #fuel: EngineGlobal;
+  /** What the guest has beyond its limit, until it is captured for it. */
+  #overdraft: { readonly limit: 'memory' | 'table'; readonly total: bigint } | null = null;
   /** What is being dumped or loaded: the stack, or the globals. */
   #values = this.frames;
 
@@ -277,7 +283,7 @@ export class GuestInstance {
       );
     }
     own.forEach((memory, index) => {
-      const more = memories[index]!.sizePages - memory.buffer.byteLength / 65_536;
+      const more = memories[index]!.sizePages - memory.buffer.byteLength / PAGE_BYTES;
       if (more < 0) throw imageMismatch('memories');
       if (more > 0) memory.grow(this.#facts.memory64[index] ? BigInt(more) : more);
     });
@@ -301,7 +307,10 @@ export class GuestInstance {
       throw new HostError(
         'ERR_RESOURCE_NOT_GRANTED',
         'the image needs more table entries than this run allows',
-        { facts: { neededEntries: total, allowedEntries: this.#options.tableEntriesMax } },
+        {
+          facts: { neededEntries: total, allowedEntries: this.#options.tableEntriesMax },
+          hint: 'raise --max-table',
+        },
       );
     }
     own.forEach((table, index) => {
@@ -351,9 +360,7 @@ export class GuestInstance {
       begin: (func: number, site: number): void => this.#values.begin(func, site),
       save8: (...words: Parameters<FrameStack['save8']>): void => this.#values.save8(...words),
       saveRef: (ref: WasmFunction | null): void => this.#values.saveRef(ref),
-      deny: (kind: number): never => {
-        throw new LimitReached(kind === DENY_MEMORY ? 'memory' : 'table');
-      },
+      deny: (kind: number, delta: bigint): void => this.#deny(kind, delta),
       word: (): number => this.#values.word(),
       ref: (): WasmFunction | null => this.#values.ref(),
     };
@@ -364,10 +371,46 @@ export class GuestInstance {
     for (const name of HOST_SLOTS) table.set(slotOf(name), adaptor.exports[name] as WasmFunction);
   }
 
+  /**
+   * A guest that may not grow is in the middle of an instruction, where nothing can be captured. Where it is to
+   * be kept, it may grow up to twice what it may have, and is captured at its next safepoint, which is at most
+   * 256 turns of a loop away; else it ends.
+   */
+  #deny(kind: number, delta: bigint): void {
+    const limit = kind === DENY_MEMORY ? 'memory' : 'table';
+    const { meter, onLimit } = this.#options;
+    const { memoryPagesMax, tableEntriesMax } = this.#options;
+    const most = 2n * BigInt(limit === 'memory' ? memoryPagesMax : tableEntriesMax);
+    const total = this.#total(limit) + delta;
+    if (onLimit === undefined || total > most) throw new LimitReached(limit);
+    this.#overdraft = { limit, total };
+    this.#exports.global(limit === 'memory' ? GLOBAL.memoryCap : GLOBAL.tableCap).value = total;
+    this.#fuel.value = meter.cutSlice(this.#fuel.value as number);
+    onLimit(limit);
+  }
+
+  /** Where the system did not give what the guest may have until then, its call failed: it just ends. */
+  #checkOverdraft(): void {
+    if (this.#overdraft === null) return;
+    const { limit, total } = this.#overdraft;
+    if (this.#total(limit) < total) throw new LimitReached(limit);
+  }
+
+  /** Pages, or entries, that the guest has now. */
+  #total(limit: 'memory' | 'table'): bigint {
+    const { memories, tables } = this.#exports;
+    const sizes =
+      limit === 'memory'
+        ? memories.map(({ buffer }) => buffer.byteLength / PAGE_BYTES)
+        : tables.map(({ length }) => Number(length));
+    return BigInt(sizes.reduce((sum, size) => sum + size, 0));
+  }
+
   #poll(left: number): number {
-    const { meter, keepsAtLimit = false, onPoll } = this.#options;
+    const { meter, onLimit, onPoll } = this.#options;
     meter.polled(left);
-    if (meter.isSpent && !keepsAtLimit) throw new LimitReached('fuel');
+    if (meter.isSpent && onLimit === undefined) throw new LimitReached('fuel');
+    this.#checkOverdraft();
     if (onPoll()) throw this.unwinding();
     return meter.nextSlice();
   }

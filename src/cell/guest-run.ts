@@ -19,7 +19,7 @@ import { createGuestResources, emptyGuestResources } from '../handle/guest-resou
 import { decodeImageHead, encodeImageHead } from '../image/head.ts';
 import { IMAGE_FORMAT, type ImageHead } from '../image/image.ts';
 import { partMemories } from '../image/memory-parts.ts';
-import { LimitReached } from '../resource/limit-reached.ts';
+import { type LimitName, LimitReached } from '../resource/limit-reached.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { WasiEnvironment } from '../wasi/environment.ts';
 import { createPreview1, createSnapshot0 } from '../wasi/preview1.ts';
@@ -86,6 +86,8 @@ class Guest {
   /** Null: our own. */
   readonly #layer: WasmerLayer | null;
   #images = 0;
+  /** Checkpoints that the guest asked for itself. */
+  #asked = 0;
   readonly #environment: WasiEnvironment;
   /** What `stasis.checkpoint` answers when its call is made again after the capture. */
   #answer: number;
@@ -123,7 +125,12 @@ class Guest {
       trapUnknown: start.trapUnknownImports,
     });
     checkImports(loaded.module.imports, loaded.module.types, find);
+    const onLimit =
+      start.limits.onLimit === 'end'
+        ? undefined
+        : (limit: LimitName): void => this.#gate.limitReached(limit);
     this.#calls = new HostCalls({
+      onLimit,
       imports: loaded.module.imports,
       find,
       provided: resources.imports,
@@ -139,7 +146,7 @@ class Guest {
       meter: this.#meter,
       memoryPagesMax: start.limits.memoryPages,
       tableEntriesMax: start.limits.tableEntries,
-      keepsAtLimit: start.limits.onLimit === 'checkpoint',
+      onLimit,
       onPoll: () => this.#gate.atPoll(),
       twins: parts.twins,
     });
@@ -211,6 +218,7 @@ class Guest {
       native: this.#world.native,
       clock,
       random,
+      randomBytesMax: this.#start.limits.randomCallBytes,
       pause: createGuestPause({
         shared,
         clock,
@@ -263,7 +271,7 @@ class Guest {
         this.#calls.throwFailure();
         const cause = this.#gate.takeCause()!;
         const goOn = await this.#checkpoint(cause);
-        if (cause.cause === 'limit') return { kind: 'limit', limit: 'fuel' };
+        if (cause.limit !== null) return { kind: 'limit', limit: cause.limit };
         if (goOn === null) return { kind: 'checkpointed' };
         outcome = goOn();
       }
@@ -277,6 +285,8 @@ class Guest {
       environment.progress = null;
       return this.#answer;
     }
+    if (this.#asked >= this.#start.limits.checkpoints) throw new LimitReached('checkpoints');
+    this.#asked += 1;
     environment.progress = ASKED;
     this.#gate.askedByGuest();
     return INTERRUPTED;

@@ -12,6 +12,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImagePendingCall } from '../image/image.ts';
+import { type LimitName, LimitReached } from '../resource/limit-reached.ts';
 import { INTERRUPTED } from '../resource/pause.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
 import type { WasmFunction } from '../wasm/engine.ts';
@@ -36,6 +37,8 @@ export interface HostCallOptions {
   readonly calls: number;
   /** The calls' memory of what they had done: `WasiEnvironment`. */
   readonly environment: { progress: CborValue };
+  /** Told of a limit that a call has reached, which is made again then; absent: the guest ends there. */
+  readonly onLimit?: ((limit: LimitName) => void) | undefined;
   /** What to throw so that the guest unwinds. */
   readonly unwinding: () => unknown;
 }
@@ -57,14 +60,19 @@ export class HostCalls {
   constructor(options: HostCallOptions) {
     this.#options = options;
     this.#calls = options.calls;
+    const { onLimit } = options;
+    const kept = (target: HostFunction): HostFunction =>
+      onLimit === undefined ? target : interruptedAtLimit(target, onLimit);
     this.#targets = options.imports.map((wanted) => {
       const { module, name } = wanted;
       const found = options.find(module, name);
       assert(found !== null, 'imports are checked before an instance is made');
       const call = options.provided.get(module)?.get(name);
-      if (call === undefined) return found;
+      if (call === undefined) return kept(found);
       const what = `${module}.${name}`;
-      return providedCall({ what, call, type: typeOf(wanted, options.types), fail: this.#fail });
+      return kept(
+        providedCall({ what, call, type: typeOf(wanted, options.types), fail: this.#fail }),
+      );
     });
     this.functions = this.#targets.map((target, index) => {
       const { params } = typeOf(options.imports[index]!, options.types);
@@ -198,6 +206,22 @@ export class HostCalls {
     if (!gate.interrupted()) this.#fail(uncalledFor(this.#options.imports[index]!));
     throw this.#options.unwinding();
   }
+}
+
+/** A call that reaches a limit has done nothing: it gives way to the capture. */
+function interruptedAtLimit(
+  target: HostFunction,
+  onLimit: (limit: LimitName) => void,
+): HostFunction {
+  return (...args) => {
+    try {
+      return target(...args);
+    } catch (error) {
+      if (!(error instanceof LimitReached)) throw error;
+      onLimit(error.limit);
+      return INTERRUPTED;
+    }
+  };
 }
 
 function typeOf(wanted: ModuleImport, types: readonly ModuleType[]): FunctionType {

@@ -26,6 +26,7 @@ import { CONFINEMENTS } from '../confine/confinement.ts';
 import { FILE_POLICIES } from '../handle/file-policy.ts';
 import { imageMemory } from '../image/head.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { CLOCK_GRAINS } from '../resource/clock.ts';
 import { LIMITS } from '../resource/limit-reached.ts';
 import { PROVIDERS_MAX } from '../resource/registry.ts';
 import { SECRET_BYTES_MAX, SECRET_NAME_MAX } from '../resource/secrets.ts';
@@ -105,7 +106,13 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
       tableEntries: count,
       outputBytes: nullable(count),
       onLimit: oneOf(...ON_LIMIT),
+      handles: count,
+      files: count,
+      randomCallBytes: count,
+      privateBytes: count,
+      checkpoints: count,
     }),
+    clock: oneOf(...CLOCK_GRAINS),
     invoke: nullable(text()),
     trapUnknownImports: boolean,
     wasi: oneOf(...WASI_LAYERS),

@@ -22,6 +22,8 @@ import type { ListenerGrant } from '../handle/grants.ts';
 import type { ImageMemory } from '../image/image.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import type { Bounds } from '../resource/bounds.ts';
+import type { ClockGrain } from '../resource/clock.ts';
 import type { LimitName } from '../resource/limit-reached.ts';
 import type { Secret } from '../resource/secrets.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
@@ -76,6 +78,7 @@ export interface StartMessage {
   /** In their order: a later one may rely on an earlier one. */
   readonly providers: readonly ForeignProvider[];
   readonly limits: Limits;
+  readonly clock: ClockGrain;
   /** Exported function to call instead of `_start`. */
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
@@ -136,14 +139,14 @@ export interface ForeignProvider {
   readonly digest: string;
 }
 
-export interface Limits {
+export interface Limits extends Bounds {
   readonly fuel: bigint | null;
   /** Of all memories together. */
   readonly memoryPages: number;
   readonly tableEntries: number;
   /** What it may write to stdout and stderr together in this run. */
   readonly outputBytes: number | null;
-  /** What happens when fuel or time is used up. */
+  /** What happens at a limit, the time included. */
   readonly onLimit: OnLimit;
 }
 
@@ -151,7 +154,7 @@ export interface Limits {
 export const ON_LIMIT = ['end', 'checkpoint'] as const;
 export type OnLimit = (typeof ON_LIMIT)[number];
 
-/** `limit`: the guest's fuel is used up. */
+/** `limit`: the guest reached one of its limits. */
 export const CAPTURE_CAUSES = ['request', 'guest', 'trigger', 'limit'] as const;
 export type CaptureCauseName = (typeof CAPTURE_CAUSES)[number];
 

@@ -2,9 +2,10 @@
  * Decides at each safepoint whether the guest is captured there, and for whom.
  *
  * Safepoints are polls and host calls. Four can ask: the host (a request number in the shared words),
- * a trigger that was set beforehand, the guest itself, and the end of its fuel. A request names no safepoint, so it may be put
+ * a trigger that was set beforehand, the guest itself, and a limit that it reached. A request names no safepoint, so it may be put
  * off for a moment (`LookAhead`), unless the guest is to end there.
  */
+import type { LimitName } from '../resource/limit-reached.ts';
 import type { FuelMeter } from './fuel-meter.ts';
 import type { CaptureCauseName, Trigger } from './protocol.ts';
 import { type SharedControl, WORD } from './shared-control.ts';
@@ -15,6 +16,8 @@ export interface CaptureCause {
   readonly request: number;
   /** The guest ends once the image is sealed. */
   readonly stop: boolean;
+  /** Of cause `limit`, which one. */
+  readonly limit: LimitName | null;
 }
 
 /** What `LookAhead` says of this safepoint. */
@@ -36,6 +39,8 @@ export class SafepointGate {
   #nextCall: number;
   #answered = 0;
   #cause: CaptureCause | null = null;
+  /** Reached where nothing can be captured: at the next safepoint. */
+  #limit: LimitName | null = null;
 
   /** `calls`: host calls made in earlier runs; triggers behind them and behind the fuel used have passed. */
   constructor(
@@ -71,10 +76,8 @@ export class SafepointGate {
 
   /** At a poll: whether to capture. */
   atPoll(): boolean {
-    if (this.#meter.isSpent) {
-      this.#set('limit', true);
-      return true;
-    }
+    if (this.#meter.isSpent) this.#limit ??= 'fuel';
+    if (this.#limit !== null) return this.#atLimit();
     const stop = this.#meter.takeStop();
     if (stop !== null) {
       this.#set('trigger', this.#fuelStops.get(stop) ?? false);
@@ -85,6 +88,7 @@ export class SafepointGate {
 
   /** At the entry of host call number `call`: whether to capture. */
   atCall(call: number): boolean {
+    if (this.#limit !== null) return this.#atLimit();
     if (call === this.#nextCall) {
       const { stop } = this.#callStops.shift()!;
       this.#nextCall = this.#callStops[0]?.call ?? NO_CALL;
@@ -100,6 +104,7 @@ export class SafepointGate {
 
   /** Whether the host asks for a checkpoint that was not answered yet, and this is the time for it. */
   get isDue(): boolean {
+    if (this.#limit !== null) return true;
     const requested = Atomics.load(this.#words, WORD.request);
     if (requested === this.#answered) return false;
     return this.#isStopAsked() || this.#lookAhead.isReady();
@@ -113,11 +118,24 @@ export class SafepointGate {
     return this.#cause !== null || this.#atRequest();
   }
 
+  /** The guest has reached a limit, and is to be captured at the next safepoint, which is this one in a call. */
+  limitReached(limit: LimitName): void {
+    this.#limit ??= limit;
+  }
+
+  #atLimit(): boolean {
+    const limit = this.#limit;
+    this.#limit = null;
+    this.#set('limit', true, limit);
+    return true;
+  }
+
   askedByGuest(): void {
     this.#set('guest', false);
   }
 
   #atRequest(): boolean {
+    if (this.#limit !== null) return this.#atLimit();
     if (this.isDue) {
       this.#set('request', false);
       return true;
@@ -134,7 +152,7 @@ export class SafepointGate {
   }
 
   /** Any capture answers the request that is waiting. */
-  #set(cause: CaptureCause['cause'], stop: boolean): void {
+  #set(cause: CaptureCause['cause'], stop: boolean, limit: LimitName | null = null): void {
     const words = this.#words;
     const before = this.#answered;
     const stopAsked = this.#isStopAsked();
@@ -144,6 +162,7 @@ export class SafepointGate {
       cause,
       request: this.#answered === before ? 0 : this.#answered,
       stop: stop || stopAsked,
+      limit,
     };
   }
 }

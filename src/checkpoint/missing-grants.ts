@@ -9,7 +9,7 @@ import { HostError } from '../fault/host-error.ts';
 import { visibleText } from '../fault/visible-text.ts';
 import { handleStatesShape } from '../handle/handle-state.ts';
 import { listed } from '../host/allowed-grants.ts';
-import type { RunRequest } from '../host/run-request.ts';
+import { boundsOf, type RunRequest } from '../host/run-request.ts';
 import { type ImageHead, PAGE_BYTES } from '../image/image.ts';
 import { kvStateShape } from '../kv/kv-state.ts';
 import { poolsShape } from '../pool/pin.ts';
@@ -131,6 +131,12 @@ function missingRoom(head: ImageHead, request: RunRequest): Missing[] {
   if (entries > request.tableEntries) {
     const what = `${entries} table entries, granted ${request.tableEntries}`;
     missing.push({ what, option: '--max-table ENTRIES' });
+  }
+  const { handles } = boundsOf(request);
+  const needed = handlesOf(head).reduce((most, { fd }) => Math.max(most, fd + 1), 0);
+  if (needed > handles) {
+    const what = `handles up to number ${needed - 1}, granted ${handles} handles`;
+    missing.push({ what, option: '--max-handles NUMBER' });
   }
   return missing;
 }

@@ -4,6 +4,7 @@
 import { styleText } from 'node:util';
 import type { ConfineMode } from '../confine/confinement.ts';
 import type { RunEnding } from '../host/run-ending.ts';
+import type { LimitName } from '../resource/limit-reached.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import type { JobAsk } from './host.ts';
 import type { JobReport } from './job-host.ts';
@@ -90,8 +91,31 @@ function raisingOption(ending: RunEnding): string | null {
     memory: '--max-memory',
     table: '--max-table',
     output: '--max-output',
+    handles: '--max-handles',
+    files: '--max-files',
+    path: null,
+    iovecs: null,
+    subscriptions: null,
+    random: '--max-random',
+    private: '--max-private',
+    checkpoints: '--max-checkpoints',
   }[ending.limit];
 }
+
+const LIMIT_SENTENCE: Readonly<Record<LimitName, string>> = {
+  fuel: 'the guest used up its fuel',
+  memory: 'the guest reached its memory limit',
+  table: 'the guest reached its table limit',
+  output: 'the guest reached its output limit',
+  handles: 'the guest kept asking for more handles than it may have open',
+  files: 'the guest kept opening more files than it may have open',
+  path: 'the guest handed over a path of more than 64 KiB',
+  iovecs: 'the guest handed over more than 65,536 buffers in one call',
+  subscriptions: 'the guest waited for more than 65,536 things in one call',
+  random: 'the guest asked for more randomness in one call than it may',
+  private: 'the guest reached the limit of what is kept for it alone',
+  checkpoints: 'the guest asked for more checkpoints than it may',
+};
 
 function endingSentence(ending: Exclude<RunEnding, { kind: 'failed' }>): string | null {
   switch (ending.kind) {
@@ -100,9 +124,7 @@ function endingSentence(ending: Exclude<RunEnding, { kind: 'failed' }>): string 
     case 'trap':
       return `the guest trapped: ${ending.message}`;
     case 'limit':
-      return ending.limit === 'fuel'
-        ? 'the guest used up its fuel'
-        : `the guest reached its ${ending.limit} limit`;
+      return LIMIT_SENTENCE[ending.limit];
     case 'deadline':
       return 'the guest reached its deadline';
     case 'signal':

@@ -31,6 +31,8 @@ import type { KvGrant } from '../kv/kv-grant.ts';
 import { FRAMES_MAX, FRAMES_MIN } from '../pool/frame-layout.ts';
 import { isPageBytes, PAGES_LIMIT } from '../pool/pool-format.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { HANDLES_LIMIT } from '../resource/bounds.ts';
+import { CLOCK_GRAINS } from '../resource/clock.ts';
 import { WASI_LAYERS } from '../wasi/layers.ts';
 import type { JobWork, SecretOrder, TriggerOrder } from './job-order.ts';
 
@@ -121,6 +123,12 @@ const limitFields = {
   carryBytesMax: integer(0, CARRY_BYTES_MAX),
   outputBytes: nullable(integer(0)),
   onLimit: oneOf(...ON_LIMIT),
+  handles: integer(0, HANDLES_LIMIT),
+  files: integer(0, HANDLES_LIMIT),
+  randomCallBytes: integer(0),
+  privateBytes: integer(0),
+  guestCheckpoints: integer(0),
+  clock: oneOf(...CLOCK_GRAINS),
   timeoutMs: duration,
   checkpointEveryMs: duration,
   keepLog: boolean,

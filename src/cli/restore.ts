@@ -40,6 +40,12 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     carry: asBefore,
     confine: asBefore,
     onLimit: asBefore,
+    clock: asBefore,
+    handles: asBefore,
+    files: asBefore,
+    random: asBefore,
+    private: asBefore,
+    checkpoints: asBefore,
   });
   command
     .summary('go on from a checkpoint')
@@ -134,6 +140,12 @@ function readChanges(
     confine,
     maxOutput,
     onLimit,
+    maxHandles,
+    maxFiles,
+    maxRandom,
+    maxPrivate,
+    maxCheckpoints,
+    clock,
     timeout,
     checkpointEvery,
   } = options;
@@ -152,6 +164,12 @@ function readChanges(
     ...(confine === undefined ? {} : { confine }),
     ...(maxOutput === undefined ? {} : { outputBytes: maxOutput }),
     ...(onLimit === undefined ? {} : { onLimit }),
+    ...(maxHandles === undefined ? {} : { handles: maxHandles }),
+    ...(maxFiles === undefined ? {} : { files: maxFiles }),
+    ...(maxRandom === undefined ? {} : { randomCallBytes: maxRandom }),
+    ...(maxPrivate === undefined ? {} : { privateBytes: maxPrivate }),
+    ...(maxCheckpoints === undefined ? {} : { guestCheckpoints: maxCheckpoints }),
+    ...(clock === undefined ? {} : { clock }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),
     ...(options.log ? {} : { keepLog: false }),

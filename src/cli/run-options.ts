@@ -19,6 +19,8 @@ import type { ProviderRequest } from '../host/provider-file.ts';
 import { truePath } from '../host/true-path.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { HANDLES_LIMIT } from '../resource/bounds.ts';
+import { CLOCK_GRAINS, type ClockGrain } from '../resource/clock.ts';
 import type { CommandContext } from './command-context.ts';
 import type { SecretOrder, TriggerOrder } from './job-order.ts';
 import { readKv } from './kv-option.ts';
@@ -37,6 +39,7 @@ export const MEMORY_PAGES_DEFAULT = 16_384;
 const CARRY_BYTES_MAX = 256 * 1024 * 1024;
 const TABLE_ENTRIES_MAX = 10_000_000;
 export const TABLE_ENTRIES_DEFAULT = 1_000_000;
+const CHECKPOINTS_MAX = 1_000_000_000;
 
 /** As commander hands them over; absent options are undefined. */
 export interface SharedOptions {
@@ -49,6 +52,12 @@ export interface SharedOptions {
   readonly carryMax?: number;
   readonly confine?: ConfineMode;
   readonly maxOutput?: number;
+  readonly maxHandles?: number;
+  readonly maxFiles?: number;
+  readonly maxRandom?: number;
+  readonly maxPrivate?: number;
+  readonly maxCheckpoints?: number;
+  readonly clock?: ClockGrain;
   readonly onLimit?: OnLimit;
   readonly rm?: boolean;
   readonly restart?: boolean;
@@ -79,6 +88,12 @@ export function addSharedOptions(
     readonly carry: string;
     readonly confine: string;
     readonly onLimit: string;
+    readonly clock: string;
+    readonly handles: string;
+    readonly files: string;
+    readonly random: string;
+    readonly private: string;
+    readonly checkpoints: string;
   },
 ): GatheredOptions {
   const preopens: Preopen[] = [];
@@ -169,11 +184,42 @@ export function addSharedOptions(
       'what the guest may write to stdout and stderr together in this run, such as 10MiB; no bound without',
       named('--max-output', parseBytes),
     )
+    .option(
+      '--max-handles <number>',
+      `files, directories and connections that the guest may have open at once (default: ${defaults.handles})`,
+      named('--max-handles', (text) => parseCount(text, 0, HANDLES_LIMIT)),
+    )
+    .option(
+      '--max-files <number>',
+      `files and directories that it may have open at once, among its handles (default: ${defaults.files})`,
+      named('--max-files', (text) => parseCount(text, 0, HANDLES_LIMIT)),
+    )
+    .option(
+      '--max-random <size>',
+      `randomness that the guest may ask for in one call (default: ${defaults.random})`,
+      named('--max-random', parseBytes),
+    )
+    .option(
+      '--max-private <size>',
+      `what is kept on the disk for this guest alone: its private files, and what undoes its changes (default: ${defaults.private})`,
+      named('--max-private', parseBytes),
+    )
+    .option(
+      '--max-checkpoints <number>',
+      `checkpoints that the guest may ask for itself in this run (default: ${defaults.checkpoints})`,
+      named('--max-checkpoints', (text) => parseCount(text, 0, CHECKPOINTS_MAX)),
+    )
     .addOption(
       new Option(
         '--on-limit <what>',
-        `when fuel or time is used up: end, or checkpoint to capture the guest where it stands and end then, so that a restore with more can go on (default: ${defaults.onLimit})`,
+        `at a limit: end, or checkpoint to capture the guest where it stands and end then, so that a restore with more can go on (default: ${defaults.onLimit})`,
       ).choices(ON_LIMIT),
+    )
+    .addOption(
+      new Option(
+        '--clock <grain>',
+        `what the guest's clocks and its files' times show: coarse, whole milliseconds, or fine (default: ${defaults.clock})`,
+      ).choices(CLOCK_GRAINS),
     )
     .addOption(
       new Option(

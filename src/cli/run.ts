@@ -5,6 +5,7 @@ import { basename, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { HostError } from '../fault/host-error.ts';
 import { CARRY_BYTES_DEFAULT, type RunRequest } from '../host/run-request.ts';
+import { BOUNDS_DEFAULT } from '../resource/bounds.ts';
 import { WASI_LAYERS, type WasiLayer } from '../wasi/layers.ts';
 import type { CommandContext } from './command-context.ts';
 import { hostInBackground, hostInForeground } from './host-command.ts';
@@ -33,6 +34,12 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     carry: '64MiB',
     confine: 'auto',
     onLimit: 'end',
+    clock: 'coarse',
+    handles: String(BOUNDS_DEFAULT.handles),
+    files: String(BOUNDS_DEFAULT.files),
+    random: '256MiB',
+    private: '1GiB',
+    checkpoints: String(BOUNDS_DEFAULT.checkpoints),
   });
   const env: string[] = [];
   command
@@ -95,6 +102,12 @@ The exit status is the guest's own; docs/errors.md lists the others.`,
         confine: options.confine ?? 'auto',
         outputBytes: options.maxOutput ?? null,
         onLimit: options.onLimit ?? 'end',
+        handles: options.maxHandles ?? BOUNDS_DEFAULT.handles,
+        files: options.maxFiles ?? BOUNDS_DEFAULT.files,
+        randomCallBytes: options.maxRandom ?? BOUNDS_DEFAULT.randomCallBytes,
+        privateBytes: options.maxPrivate ?? BOUNDS_DEFAULT.privateBytes,
+        guestCheckpoints: options.maxCheckpoints ?? BOUNDS_DEFAULT.checkpoints,
+        clock: options.clock ?? 'coarse',
         timeoutMs: options.timeout ?? null,
         checkpointEveryMs: options.checkpointEvery ?? null,
         invoke: options.invoke ?? null,

@@ -6,6 +6,15 @@
  */
 export const EXIT_STATUS = {
   success: 0,
+  checkpointLimit: 110,
+  privateLimit: 111,
+  randomLimit: 112,
+  subscriptionLimit: 113,
+  iovecLimit: 114,
+  pathLimit: 115,
+  fileLimit: 116,
+  handleLimit: 117,
+  tableLimit: 118,
   outputLimit: 120,
   outOfFuel: 121,
   memoryLimit: 122,

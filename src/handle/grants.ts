@@ -6,7 +6,7 @@ import type { Errno } from '../abi/errno.ts';
 import type { CborValue } from '../cbor/cbor.ts';
 import type { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
-import type { Clock } from '../resource/clock.ts';
+import type { Clock, ClockGrain } from '../resource/clock.ts';
 import type { GuestAccess, Provider } from '../resource/provider.ts';
 import type { RandomSource } from '../resource/random.ts';
 import type { ProvidedImports } from '../resource/registry.ts';
@@ -31,6 +31,8 @@ export interface FileKeeping {
   readonly directory: string;
   /** Contents of files that one image may carry. */
   readonly carryBytesMax: number;
+  /** What may lie in the directory; absent: the default. */
+  readonly keptBytesMax?: number;
 }
 
 /** Where a guest's stdin comes from. Never waits. */
@@ -98,6 +100,10 @@ export interface Grants {
   readonly keeping?: FileKeeping;
   /** Handles open at once; a call that would open more is refused with MFILE. Default 1024. */
   readonly handlesMax?: number;
+  /** Of them, files and directories that the guest opened; likewise. Default 1024. */
+  readonly filesMax?: number;
+  /** Of the guest's clocks and of the times of files. Default `fine`. */
+  readonly clockGrain?: ClockGrain;
   /** Providers beside those for handles and clocks, registered after them. */
   readonly providers?: readonly Provider[];
 }

@@ -16,6 +16,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { assert } from '../fault/assert.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { ImageProvider } from '../image/image.ts';
+import { BOUNDS_DEFAULT } from '../resource/bounds.ts';
 import { createGuestClock } from '../resource/clock.ts';
 import { OWN_PROVIDERS } from '../resource/own-providers.ts';
 import { createFreshness } from '../resource/random.ts';
@@ -28,6 +29,7 @@ import type { CapturedResources, Grants, GuestResources } from './grants.ts';
 import { createHandleProvider, HANDLES_KIND } from './handle-provider.ts';
 import { type Holdings, releaseHandle } from './handle-state.ts';
 import { filesOf, type Handle, HandleTable } from './handle-table.ts';
+import { KeptBytes } from './kept-bytes.ts';
 import { closeListener, holdListener, openListeners } from './listener.ts';
 import { closePreopens, openPreopens, type Preopen, policyOf } from './preopens.ts';
 import { Rollback } from './rollback.ts';
@@ -77,15 +79,19 @@ interface Parts {
 }
 
 function assemble(grants: Grants): Parts {
-  const handles = new HandleTable(grants.handlesMax);
+  const handles = new HandleTable(grants.handlesMax, grants.filesMax);
   const registry = new ProviderRegistry();
-  const { clock, provider: clockProvider } = createGuestClock(grants.clock);
+  const { clock, provider: clockProvider } = createGuestClock(grants.clock, grants.clockGrain);
   const { stdin, stdout, stderr, random } = grants;
   const freshness = createFreshness(random);
   const secrets = new SecretRegions(grants.secrets ?? []);
   const { keeping = null } = grants;
   const rollback = rollbackOf(grants);
-  const preopens = openPreopens(grants.preopens, keeping, rollback);
+  const kept =
+    keeping === null
+      ? null
+      : new KeptBytes(keeping.directory, keeping.keptBytesMax ?? BOUNDS_DEFAULT.privateBytes);
+  const preopens = openPreopens(grants.preopens, keeping, rollback, kept);
   const unnamed = new UnnamedFiles(keeping?.directory ?? null, keeping?.carryBytesMax ?? 0);
   const listeners = openListeners(grants.listeners ?? []);
   const connections = new Connections();
@@ -100,6 +106,7 @@ function assemble(grants: Grants): Parts {
   };
   const openFiles = () => filesOf(handles);
   for (const { view } of preopens) view?.watch(openFiles);
+  kept?.watch(() => openFiles().filter(({ hostFd, preopen }) => hostFd >= 0 && preopen.view));
   let imports: ProvidedImports;
   try {
     registry.register(clockProvider);

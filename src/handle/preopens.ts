@@ -11,6 +11,7 @@ import { type Anchor, closeAnchor, openRootAnchor } from './anchor.ts';
 import { FILE_POLICY_DEFAULT, type FilePolicy } from './file-policy.ts';
 import type { FileKeeping, PreopenGrant } from './grants.ts';
 import { showGuestText } from './guest-text.ts';
+import type { KeptBytes } from './kept-bytes.ts';
 import { ViewImage } from './private-state.ts';
 import { PrivateView } from './private-view.ts';
 import type { Rollback } from './rollback.ts';
@@ -24,6 +25,8 @@ export interface Preopen {
   readonly view: PrivateView | null;
   /** Of the view, while a checkpoint is made or gone back to. */
   readonly image: ViewImage | null;
+  /** Where changes below it are kept for the guest alone: asked before anything is kept. */
+  readonly kept: KeptBytes | null;
 }
 
 /** Throws HostError ERR_NO_SUCH_DIRECTORY or ERR_IO, naming the host's path; then nothing stays open. */
@@ -31,10 +34,12 @@ export function openPreopens(
   grants: readonly PreopenGrant[],
   keeping: FileKeeping | null = null,
   rollback: Rollback | null = null,
+  kept: KeptBytes | null = null,
 ): readonly Preopen[] {
   const opened: Preopen[] = [];
   try {
-    for (const grant of grants) opened.push(openPreopen(grant, opened.length, keeping, rollback));
+    for (const grant of grants)
+      opened.push(openPreopen(grant, opened.length, { keeping, rollback, kept }));
   } catch (cause) {
     closePreopens(opened);
     if (cause instanceof HostError) throw cause;
@@ -43,11 +48,16 @@ export function openPreopens(
   return opened;
 }
 
+interface PreopenPlaces {
+  readonly keeping: FileKeeping | null;
+  readonly rollback: Rollback | null;
+  readonly kept: KeptBytes | null;
+}
+
 function openPreopen(
   grant: PreopenGrant,
   index: number,
-  keeping: FileKeeping | null,
-  rollback: Rollback | null,
+  { keeping, rollback, kept }: PreopenPlaces,
 ): Preopen {
   const root = openRootAnchor(grant.hostPath);
   const policy = policyOf(grant);
@@ -56,6 +66,7 @@ function openPreopen(
       grant,
       root,
       rollback: policy === 'rollback' ? rollback : null,
+      kept: policy === 'rollback' ? kept : null,
       view: null,
       image: null,
     };
@@ -67,8 +78,8 @@ function openPreopen(
         'A directory can be private only where there is a directory to keep its changes in.',
       );
     }
-    const view = new PrivateView(root, join(keeping.directory, `private-${index}`));
-    return { grant, root: view.root, rollback: null, view, image: new ViewImage(view) };
+    const view = new PrivateView(root, join(keeping.directory, `private-${index}`), kept);
+    return { grant, root: view.root, rollback: null, kept, view, image: new ViewImage(view) };
   } catch (error) {
     closeAnchor(root);
     throw error instanceof HostError ? error : ioFailure('make a private view', error);

@@ -38,6 +38,7 @@ import { ERRNO, type Errno, errnoOf } from '../abi/errno.ts';
 import { FILETYPE } from '../abi/flags.ts';
 import { decodeUtf8 } from '../abi/guest-string.ts';
 import type { Filestat } from '../abi/layout.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
 import {
   type Anchor,
   closeAnchor,
@@ -47,6 +48,7 @@ import {
 } from './anchor.ts';
 import { copyContents } from './copy-file.ts';
 import { type FileHandle, openFlags, openRegularFile } from './file.ts';
+import type { KeptBytes } from './kept-bytes.ts';
 import { filetypeOf, type Listing } from './listing.ts';
 import { makeLink } from './make-link.ts';
 import { setTimesOfPath } from './times.ts';
@@ -79,10 +81,12 @@ export class PrivateView {
   /** Paths from the lower root of files that were opened there, by identity in the lower directory. */
   readonly opened = new Map<string, string>();
   readonly #scratch: string;
+  readonly #kept: KeptBytes | null;
   #files: () => readonly FileHandle[] = () => [];
 
   /** `scratch` is made, and removed by `close`. Throws what Node throws. */
-  constructor(lower: Anchor, scratch: string) {
+  constructor(lower: Anchor, scratch: string, kept: KeptBytes | null) {
+    this.#kept = kept;
     this.lower = lower;
     this.#scratch = scratch;
     this.rootPath = join(scratch, 'root');
@@ -268,10 +272,12 @@ export class PrivateView {
     makeEmpty(path);
     const writer = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     try {
+      this.#kept?.take(fstatSync(file.hostFd).size);
       copyContents(file.hostFd, writer);
       this.#goOver(keyAt(file.hostFd), path);
       return ERRNO.SUCCESS;
     } catch (error) {
+      if (error instanceof LimitReached) throw error;
       return errnoOf(error);
     } finally {
       closeSync(writer);
@@ -284,7 +290,10 @@ export class PrivateView {
     if (reader < 0) return -reader as Errno;
     const writer = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     try {
-      if (copies) copyContents(reader, writer);
+      if (copies) {
+        this.#kept?.take(fstatSync(reader).size);
+        copyContents(reader, writer);
+      }
       const stats = fstatSync(reader, { bigint: true });
       setTimes(path, stats);
       this.stubs.delete(keyAt(writer));
@@ -292,6 +301,7 @@ export class PrivateView {
       return ERRNO.SUCCESS;
     } catch (error) {
       ftruncateSync(writer, 0);
+      if (error instanceof LimitReached) throw error;
       return errnoOf(error);
     } finally {
       closeSync(reader);

@@ -1,10 +1,12 @@
 /** What a run's cell is given to work on, put together from the request, the caches and the image. */
+
 import type { FileKeeping, GuestStreams, Preopen, StartMessage } from '../cell/protocol.ts';
 import { LOG_FD } from './cell-process.ts';
 import { FIRST_LISTENER_FD } from './guest-streams.ts';
 import type { HostRunOptions, HostTools } from './hosted-run.ts';
 import { findInstrumented } from './instrument-cache.ts';
 import type { BoundSocket } from './listening-socket.ts';
+import { boundsOf } from './run-request.ts';
 
 /** What a cell has from the start. */
 export interface CellHoldings {
@@ -48,7 +50,9 @@ export function cellWork(
         tableEntries: request.tableEntries,
         outputBytes: request.outputBytes ?? null,
         onLimit: request.onLimit ?? 'end',
+        ...boundsOf(request),
       },
+      clock: request.clock ?? 'coarse',
       invoke: request.invoke,
       trapUnknownImports: request.trapUnknownImports,
       wasi: request.wasi,

@@ -24,8 +24,16 @@ export type RunEnding =
 const LIMIT_STATUS: Readonly<Record<LimitName, number>> = {
   fuel: EXIT_STATUS.outOfFuel,
   memory: EXIT_STATUS.memoryLimit,
-  table: EXIT_STATUS.memoryLimit,
+  table: EXIT_STATUS.tableLimit,
   output: EXIT_STATUS.outputLimit,
+  handles: EXIT_STATUS.handleLimit,
+  files: EXIT_STATUS.fileLimit,
+  path: EXIT_STATUS.pathLimit,
+  iovecs: EXIT_STATUS.iovecLimit,
+  subscriptions: EXIT_STATUS.subscriptionLimit,
+  random: EXIT_STATUS.randomLimit,
+  private: EXIT_STATUS.privateLimit,
+  checkpoints: EXIT_STATUS.checkpointLimit,
 };
 
 /** The exit status that stands for an ending. */

@@ -7,12 +7,26 @@ import type { ConfineMode } from '../confine/confinement.ts';
 import type { KvGrant } from '../kv/kv-grant.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import type { PoolGrant } from '../pool/pool-grant.ts';
+import { BOUNDS_DEFAULT, type Bounds } from '../resource/bounds.ts';
+import type { ClockGrain } from '../resource/clock.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
 import type { CellPath } from './cell-command.ts';
 import type { ListenRequest } from './listening-socket.ts';
 import type { ProviderRequest } from './provider-file.ts';
 
 export const CARRY_BYTES_DEFAULT = 64 * 1024 * 1024;
+
+/** What the request says of them, and the defaults. */
+export function boundsOf(request: RunRequest): Bounds {
+  const {
+    handles = BOUNDS_DEFAULT.handles,
+    files = BOUNDS_DEFAULT.files,
+    randomCallBytes = BOUNDS_DEFAULT.randomCallBytes,
+    privateBytes = BOUNDS_DEFAULT.privateBytes,
+    guestCheckpoints: checkpoints = BOUNDS_DEFAULT.checkpoints,
+  } = request;
+  return { handles, files, randomCallBytes, privateBytes, checkpoints };
+}
 
 export interface RunRequest {
   /** Absolute. */
@@ -44,6 +58,14 @@ export interface RunRequest {
   readonly outputBytes?: number | null;
   /** Absent in requests of jobs that are older than the option: `end`. */
   readonly onLimit?: OnLimit;
+  /** Absent, as are the next four, in requests of jobs that are older than the options: the defaults. */
+  readonly handles?: number;
+  readonly files?: number;
+  readonly randomCallBytes?: number;
+  readonly privateBytes?: number;
+  readonly guestCheckpoints?: number;
+  /** Absent in requests of jobs that are older than the option: `coarse`. */
+  readonly clock?: ClockGrain;
   readonly timeoutMs: number | null;
   readonly checkpointEveryMs: number | null;
   readonly invoke: string | null;

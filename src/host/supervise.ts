@@ -108,6 +108,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   let sealing = Promise.resolve();
   let sealsPending = 0;
   let guestWaits = false;
+  let askedByGuest = 0;
   let triggersLeft = options.start.triggers.length;
   let started = false;
   let told: RunOutcome | null = null;
@@ -172,8 +173,14 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
       throw protocolFault('no limit was to be answered by an image');
     }
     if (message.cause === 'trigger' && triggersLeft-- <= 0) throw protocolFault('no such trigger');
-    if (message.cause === 'guest' && (guestWaits || !message.waits)) {
-      throw protocolFault('the guest did not wait for its checkpoint');
+    if (message.cause === 'guest') {
+      if (guestWaits || !message.waits) {
+        throw protocolFault('the guest did not wait for its checkpoint');
+      }
+      askedByGuest += 1;
+      if (askedByGuest > options.start.limits.checkpoints) {
+        throw protocolFault('the guest had all the checkpoints that it may ask for');
+      }
     }
     guestWaits ||= message.waits;
   }

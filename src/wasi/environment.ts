@@ -31,6 +31,8 @@ export interface WasiEnvironment {
   /** The guest's clock: see `resource/clock.ts`. */
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** What one call may ask of it; absent: the default. */
+  readonly randomBytesMax?: number;
   readonly pause: Pause;
   /** Set by a call before it returns INTERRUPTED, given back when the same call is made again. */
   progress: CborValue;

@@ -110,7 +110,11 @@ export function fdStatCalls(
       if (handle === undefined) return ERRNO.BADF;
       if (!memory.holds(result, filestatBytes)) return ERRNO.FAULT;
       if ((handle.rights & RIGHT.FD_FILESTAT_GET) === 0) return ERRNO.NOTCAPABLE;
-      writeFilestat(memory.view, result >>> 0, filestatOfHandle(handle));
+      writeFilestat(
+        memory.view,
+        result >>> 0,
+        withTimesAs(clock.resolutionNs, filestatOfHandle(handle)),
+      );
       return ERRNO.SUCCESS;
     },
 
@@ -129,6 +133,9 @@ export function fdStatCalls(
       const sizeBytes = BigInt.asIntN(64, size);
       if (sizeBytes < 0n) return ERRNO.INVAL;
       if (sizeBytes > SIZE_MAX) return ERRNO.FBIG;
+      // What is cut off is kept where it can be put back; a file made longer takes no room yet.
+      const cutBytes = Math.max(0, fstatSync(file.hostFd).size - Number(sizeBytes));
+      file.preopen.kept?.take(cutBytes);
       const errno = file.preopen.rollback?.beforeResize(file, Number(sizeBytes)) ?? 0;
       if (errno !== ERRNO.SUCCESS) return errno;
       file.unsynced = true;
@@ -212,6 +219,22 @@ export function filestatOf(stats: BigIntStats, { rollback, view }: Preopen): Fil
   const nlink = rollback?.linksOf(stats) ?? stats.nlink;
   const { dev, ino, size, atimeNs, mtimeNs, ctimeNs } = stats;
   return { dev, ino, filetype: filetypeOf(stats), nlink, size, atimeNs, mtimeNs, ctimeNs };
+}
+
+/**
+ * With times rounded down as the guest's clock is: of a file that it has just written, they would be a finer
+ * one.
+ */
+export function withTimesAs(grainNs: bigint, stat: Filestat): Filestat {
+  if (grainNs === 1n) return stat;
+  const rounded = (ns: bigint): bigint => ns - (((ns % grainNs) + grainNs) % grainNs);
+  const { atimeNs, mtimeNs, ctimeNs } = stat;
+  return {
+    ...stat,
+    atimeNs: rounded(atimeNs),
+    mtimeNs: rounded(mtimeNs),
+    ctimeNs: rounded(ctimeNs),
+  };
 }
 
 function filestatOfHandle(handle: Handle): Filestat {

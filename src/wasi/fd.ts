@@ -128,6 +128,7 @@ export function fdCalls({ handles, connections }: WasiEnvironment): Calls {
       const size = BigInt.asIntN(64, length);
       if (from < 0n || size <= 0n) return ERRNO.INVAL;
       if (from + size > SIZE_MAX) return ERRNO.FBIG;
+      file.preopen.kept?.take(Number(size));
       const before = file.preopen.rollback?.beforeResize(file, Number(from + size)) ?? 0;
       if (before !== ERRNO.SUCCESS) return before;
       file.unsynced = true;

@@ -50,6 +50,7 @@ export function writeAt(
   position: number | null,
 ): number {
   if (ranges.count === 0) return 0;
+  file.preopen.kept?.take(ranges.totalBytes);
   const errno = file.preopen.rollback?.beforeWrite(file, position, ranges.totalBytes) ?? 0;
   if (errno !== ERRNO.SUCCESS) return -errno;
   file.unsynced = true;
@@ -73,6 +74,7 @@ export function writeAtOf(
   if ((file.flags & FDFLAGS.APPEND) === 0) return writeAt(memory, file, ranges, position);
   const path = pathOfDescriptor(file.hostFd, file.preopen.root);
   if (path === null) return -ERRNO.NOTSUP;
+  file.preopen.kept?.take(ranges.totalBytes);
   const errno = file.preopen.rollback?.beforeWrite(file, position, ranges.totalBytes) ?? 0;
   if (errno !== ERRNO.SUCCESS) return -errno;
   let fd = -1;

@@ -3,6 +3,7 @@ import { ERRNO, type Errno } from '../abi/errno.ts';
 import type { DirectoryHandle } from '../handle/directory.ts';
 import type { FileHandle } from '../handle/file.ts';
 import type { HandleTable } from '../handle/handle-table.ts';
+import { ENTRY_BYTES } from '../handle/kept-bytes.ts';
 
 /**
  * The open file `fd` with all of `rights`, or an errno:
@@ -35,12 +36,18 @@ export function heldDirectory(
   return (handle.rights & rights) === rights ? handle : ERRNO.NOTCAPABLE;
 }
 
-/** The same for a call that changes something in the directory: ROFS when it is read-only. */
+/**
+ * The same for a call that changes something in the directory: ROFS when it is read-only. Throws
+ * LimitReached when no more can be kept for the guest.
+ */
 export function heldForChange(
   handles: HandleTable,
   fd: number,
   rights: number,
 ): DirectoryHandle | Errno {
   const directory = heldDirectory(handles, fd, rights);
-  return typeof directory === 'object' && directory.readOnly ? ERRNO.ROFS : directory;
+  if (typeof directory === 'number') return directory;
+  if (directory.readOnly) return ERRNO.ROFS;
+  directory.preopen.kept?.take(ENTRY_BYTES);
+  return directory;
 }

@@ -1,12 +1,14 @@
 /**
  * Arrays of `iovec` and `ciovec`: where in its memory a guest wants bytes put or taken from.
  *
- * Bounds: at most IOVECS_MAX entries, as Linux has it; all of them are checked before any is used;
+ * Bounds: at most IOVECS_MAX entries, as Linux has it, and who hands over more than CALL_ITEMS_MAX ends; all of them are checked before any is used;
  * their lengths together stay below 4 GiB, of which at most TRANSFER_BYTES_MAX are used.
  */
 import { ERRNO, type Errno } from '../abi/errno.ts';
 import type { GuestMemory } from '../abi/guest-memory.ts';
 import { SIZE } from '../abi/layout.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
+import { isBeyondReason } from './beyond-reason.ts';
 
 const IOVECS_MAX = 1024;
 
@@ -40,7 +42,10 @@ export function readRanges(
   ranges.count = 0;
   ranges.totalBytes = 0;
   const entries = count >>> 0;
-  if (entries > IOVECS_MAX) return ERRNO.INVAL;
+  if (entries > IOVECS_MAX) {
+    if (isBeyondReason(memory, pointer, entries, SIZE.IOVEC)) throw new LimitReached('iovecs');
+    return ERRNO.INVAL;
+  }
   if (!memory.holds(pointer, entries * SIZE.IOVEC)) return ERRNO.FAULT;
   const { view } = memory;
   let at = pointer >>> 0;

@@ -1,13 +1,13 @@
 /** Making, moving and removing names. */
 import { linkSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import { ERRNO, type Errno } from '../abi/errno.ts';
-import { readPath } from '../abi/guest-string.ts';
 import { RIGHT } from '../abi/rights.ts';
 import { linkName, makeName, type Place, removeName, renameName } from '../handle/changes.ts';
 import { makeLink } from '../handle/make-link.ts';
 import { hostPathOf, type Walk } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
+import { guestPath } from './guest-path.ts';
 import { heldForChange } from './held.ts';
 import { atPath, checkNewName, follows, statAtEnd, statHere } from './walking.ts';
 
@@ -171,7 +171,7 @@ export function pathEntriesCalls({ memory, handles }: WasiEnvironment): Calls {
       path: number,
       length: number,
     ) => {
-      const text = readPath(memory, target, targetLength);
+      const text = guestPath(memory, target, targetLength);
       if (typeof text !== 'string') return text;
       if (text.startsWith('/')) return ERRNO.NOTCAPABLE;
       return changeAt(fd, RIGHT.PATH_SYMLINK, path, length, (walk, place) => {

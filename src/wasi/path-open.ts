@@ -13,6 +13,7 @@ import { type Anchor, closeAnchor, openAnchor } from '../handle/anchor.ts';
 import { openName } from '../handle/changes.ts';
 import type { DirectoryHandle } from '../handle/directory.ts';
 import { type FileHandle, openFlags, openRegularFileIn } from '../handle/file.ts';
+import { ENTRY_BYTES } from '../handle/kept-bytes.ts';
 import { followLink, place, type Walk, walkedPath } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -72,7 +73,8 @@ export function pathOpenCalls({ memory, handles }: WasiEnvironment): Calls {
       const asked = rightsOf(rightsBase);
       const request = check(directory, asked, oflags, fdflags, follow);
       if (typeof request === 'number') return request;
-      if (handles.isFull) return ERRNO.MFILE;
+      if (handles.refuses(true)) return ERRNO.MFILE;
+      if (oflags & (OFLAGS.CREAT | OFLAGS.TRUNC)) directory.preopen.kept?.take(ENTRY_BYTES);
       return atPath(memory, directory, path, length, (walk) => {
         const opened = open(directory, request, walk);
         if (typeof opened === 'number') return opened;

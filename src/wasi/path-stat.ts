@@ -8,7 +8,7 @@ import { setTimesOfPath } from '../handle/times.ts';
 import { hostPathOf } from '../handle/walk.ts';
 import type { Calls } from './calls.ts';
 import type { WasiEnvironment } from './environment.ts';
-import { filestatOf } from './fd-stat.ts';
+import { filestatOf, withTimesAs } from './fd-stat.ts';
 import { heldDirectory, heldForChange } from './held.ts';
 import { timesToSet } from './times-to-set.ts';
 import { atPath, follows, statAtEnd } from './walking.ts';
@@ -44,7 +44,8 @@ export function pathStatCalls(
       return atPath(memory, directory, path, length, (walk) => {
         const stats = statAtEnd(walk, follows(lookupflags));
         if (typeof stats === 'number') return stats;
-        writeFilestat(memory.view, result >>> 0, filestatOf(stats, directory.preopen));
+        const stat = withTimesAs(clock.resolutionNs, filestatOf(stats, directory.preopen));
+        writeFilestat(memory.view, result >>> 0, stat);
         return ERRNO.SUCCESS;
       });
     },

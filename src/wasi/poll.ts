@@ -13,7 +13,9 @@ import type { Snapshot } from '../abi/snapshot.ts';
 import type { Handle } from '../handle/handle-table.ts';
 import type { NativeDescriptors, Readiness } from '../handle/native-descriptors.ts';
 import { fillStdin } from '../handle/stdin.ts';
+import { LimitReached } from '../resource/limit-reached.ts';
 import { type AwaitedDescriptor, INTERRUPTED } from '../resource/pause.ts';
+import { isBeyondReason } from './beyond-reason.ts';
 import type { Calls } from './calls.ts';
 import { timeOn } from './clock.ts';
 import type { WasiEnvironment } from './environment.ts';
@@ -154,8 +156,13 @@ export function pollCalls(environment: WasiEnvironment, { subscription }: Snapsh
      */
     poll_oneoff: (subscriptions: number, out: number, count: number, result: number) => {
       const total = count >>> 0;
-      if (total === 0 || total > SUBSCRIPTIONS_MAX) return ERRNO.INVAL;
       const size = total * subscription.bytes;
+      if (total === 0 || total > SUBSCRIPTIONS_MAX) {
+        if (isBeyondReason(memory, subscriptions, total, subscription.bytes)) {
+          throw new LimitReached('subscriptions');
+        }
+        return ERRNO.INVAL;
+      }
       const fits =
         memory.holds(subscriptions, size) &&
         memory.holds(out, total * SIZE.EVENT) &&

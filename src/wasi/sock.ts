@@ -62,7 +62,7 @@ export function sockCalls(environment: WasiEnvironment): Calls {
       if ((handle.rights & RIGHT.SOCK_ACCEPT) === 0) return ERRNO.NOTCAPABLE;
       if ((flags & ~FDFLAGS.NONBLOCK) !== 0) return ERRNO.INVAL;
       if (!memory.holds(result, 4)) return ERRNO.FAULT;
-      if (handles.isFull) return ERRNO.MFILE;
+      if (handles.refuses(false)) return ERRNO.MFILE;
       const hostFd = accept(handle);
       if (hostFd === 'interrupted') return INTERRUPTED;
       if (hostFd < 0) return -hostFd;

@@ -3,9 +3,9 @@ import { type BigIntStats, lstatSync } from 'node:fs';
 import { ERRNO, type Errno } from '../abi/errno.ts';
 import { LOOKUPFLAGS } from '../abi/flags.ts';
 import type { GuestMemory } from '../abi/guest-memory.ts';
-import { readPath } from '../abi/guest-string.ts';
 import { anchorOf, type DirectoryHandle } from '../handle/directory.ts';
 import { endWalk, followLink, hostPathOf, startWalk, type Walk } from '../handle/walk.ts';
+import { guestPath } from './guest-path.ts';
 
 /**
  * Does `work` at the end of a path below `directory`, and closes what was opened on the way.
@@ -20,7 +20,7 @@ export function atPath(
   length: number,
   work: (walk: Walk) => Errno,
 ): Errno {
-  const path = readPath(memory, pointer, length);
+  const path = guestPath(memory, pointer, length);
   if (typeof path !== 'string') return path;
   const walk = startWalk(anchorOf(directory), path);
   if (typeof walk === 'number') return walk;

@@ -4,6 +4,7 @@ import { decodeCbor } from '../../src/cbor/decode.ts';
 import { encodeCbor } from '../../src/cbor/encode.ts';
 import { readCellMessage, readHostMessage } from '../../src/cell/message-shapes.ts';
 import type { CellMessage, HostMessage } from '../../src/cell/protocol.ts';
+import { BOUNDS_DEFAULT } from '../../src/resource/bounds.ts';
 
 const fromHost: readonly HostMessage[] = [
   {
@@ -30,7 +31,15 @@ const fromHost: readonly HostMessage[] = [
         readOnly: false,
       },
     ],
-    limits: { fuel: 10n, memoryPages: 17, tableEntries: 100, outputBytes: null, onLimit: 'end' },
+    limits: {
+      fuel: 10n,
+      memoryPages: 17,
+      tableEntries: 100,
+      outputBytes: null,
+      onLimit: 'end',
+      ...BOUNDS_DEFAULT,
+    },
+    clock: 'fine',
     invoke: null,
     trapUnknownImports: false,
     wasi: 'stasis',

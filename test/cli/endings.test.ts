@@ -74,7 +74,7 @@ describe('the exit status', () => {
           `(table 1 funcref)${start('(drop (table.grow (ref.null func) (i32.const 10)))')}`,
         ),
       ],
-      122,
+      118,
     ],
     ['of a guest that traps', [module('trap', start('unreachable'))], 123],
     ['of endless recursion', [module('deep', '(func $f (export "_start") (call $f))')], 123],

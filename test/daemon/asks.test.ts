@@ -39,6 +39,12 @@ const REQUEST: Required<Omit<RunRequest, 'runAs'>> = {
   restart: false,
   removeAtEnd: false,
   outputBytes: null,
+  handles: 20,
+  files: 10,
+  randomCallBytes: 1000,
+  privateBytes: 2 ** 20,
+  guestCheckpoints: 3,
+  clock: 'fine',
 };
 
 const START: Extract<DoorAsk, { ask: 'start' }> = {

@@ -2,6 +2,7 @@
  * Runs a guest in this process, on this thread, with the code of a cell but without its process: for what
  * must be looked at while the guest stands still.
  */
+
 import { runGuest } from '../../src/cell/guest-run.ts';
 import type { GuestWorld } from '../../src/cell/guest-world.ts';
 import type { CellMessage, EndedMessage, StartMessage } from '../../src/cell/protocol.ts';
@@ -10,6 +11,7 @@ import { createSharedControl, viewSharedControl, WORD } from '../../src/cell/sha
 import { monotonicNs, threadCpuNs, wallClockNs } from '../../src/cell/wall-clock.ts';
 import { readProviderFiles } from '../../src/host/provider-file.ts';
 import type { RunRequest } from '../../src/host/run-request.ts';
+import { BOUNDS_DEFAULT } from '../../src/resource/bounds.ts';
 
 const STDIN_ENDED = 2;
 
@@ -29,6 +31,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
       fuel: null,
       memoryPages: request.memoryPages,
       tableEntries: request.tableEntries,
+      ...BOUNDS_DEFAULT,
       outputBytes: null,
       onLimit: 'end',
     },
@@ -36,6 +39,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     trapUnknownImports: request.trapUnknownImports,
     wasi: request.wasi,
     restore: null,
+    clock: 'fine',
     reason: 'restarted',
     instrumented: null,
     secrets: [],

@@ -1,4 +1,5 @@
 import type { StartMessage } from '../../src/cell/protocol.ts';
+import { BOUNDS_DEFAULT } from '../../src/resource/bounds.ts';
 
 /** The least that a cell can be started with. */
 export const EMPTY_START: StartMessage = {
@@ -11,7 +12,15 @@ export const EMPTY_START: StartMessage = {
   pools: [],
   kv: [],
   providers: [],
-  limits: { fuel: null, memoryPages: 1, tableEntries: 1, outputBytes: null, onLimit: 'end' },
+  limits: {
+    fuel: null,
+    memoryPages: 1,
+    tableEntries: 1,
+    outputBytes: null,
+    onLimit: 'end',
+    ...BOUNDS_DEFAULT,
+  },
+  clock: 'coarse',
   invoke: null,
   trapUnknownImports: false,
   wasi: 'stasis',

@@ -102,7 +102,7 @@ const LEADING_OUT = [
   ...['../'.repeat(500), `${'dir/../'.repeat(500)}..`, `${'./'.repeat(1000)}..`],
 ];
 const SPECIAL = ['fifo', 'socket', 'to-fifo', 'loop', 'dangling'];
-const NO_NAMES = ['', 'a\0b', '\0', 'x'.repeat(256), 'x'.repeat(5000), `${'x/'.repeat(40_000)}`];
+const NO_NAMES = ['', 'a\0b', '\0', 'x'.repeat(256), 'x'.repeat(5000), `${'x/'.repeat(30_000)}`];
 
 const RIGHTS = [0, RIGHT.FD_READ, RIGHT.FD_WRITE, RIGHT.FD_READ | RIGHT.FD_WRITE, RIGHTS_ALL];
 
