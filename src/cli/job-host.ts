@@ -117,7 +117,8 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
       providers,
       restore,
       secrets: (order.secrets ?? []).map(readSecret),
-      caps: policy.caps,
+      // The owner's, whoever restores it.
+      caps: policyFor(whole, job.owner).caps,
       triggers: order.triggers.map(readTrigger),
       digestMemory: order.digestMemory,
       stdio: policy.grants.stdin ? hooks.stdio : withoutInput(hooks.stdio),
@@ -125,7 +126,6 @@ export async function hostJob(order: JobOrder, hooks: JobHooks): Promise<HostedJ
         places,
         vault: vault.open,
         requester,
-        // The owner's, whoever restores it.
         caps: policyFor(whole, job.owner).caps,
         software: { wasi: request.wasi, providers },
         engine: process.versions.v8,

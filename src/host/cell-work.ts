@@ -13,6 +13,8 @@ export interface CellHoldings {
   readonly preopens: readonly Preopen[];
   readonly keeping: FileKeeping | null;
   readonly logFd: number | null;
+  /** What its owner's logs leave room for; null for no bound. */
+  readonly logRoomBytes: number | null;
   readonly streams: GuestStreams;
   readonly sockets: readonly BoundSocket[];
 }
@@ -21,7 +23,7 @@ export interface CellHoldings {
 export function cellWork(
   { places, instrumenter, now }: HostTools,
   options: HostRunOptions,
-  { preopens, keeping, logFd, streams, sockets }: CellHoldings,
+  { preopens, keeping, logFd, logRoomBytes, streams, sockets }: CellHoldings,
 ): { start: StartMessage; attachments: Uint8Array[]; instrumented: string | null } {
   const { request, module, providers, restore, triggers, digestMemory } = options;
   const wanted = restore?.instrumented ?? null;
@@ -48,7 +50,7 @@ export function cellWork(
         fuel: request.fuel === null ? null : BigInt(request.fuel),
         memoryPages: request.memoryPages,
         tableEntries: request.tableEntries,
-        outputBytes: request.outputBytes ?? null,
+        outputBytes: least(request.outputBytes ?? null, logRoomBytes),
         onLimit: request.onLimit ?? 'end',
         ...boundsOf(request),
       },
@@ -69,4 +71,10 @@ export function cellWork(
       })),
     },
   };
+}
+
+/** Of two bounds that may be none. */
+function least(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.min(one, other);
 }

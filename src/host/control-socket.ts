@@ -2,7 +2,8 @@
  * The control socket of a running job: how another process of the same user asks its host for
  * something. A unix socket in a directory of mode 0700, so the kernel lets nobody else in.
  *
- * One request a connection: a line of JSON of at most REQUEST_BYTES_MAX, answered by a line of JSON.
+ * One request a connection: a line of JSON of at most REQUEST_BYTES_MAX, answered by a line of JSON. Who has not
+ * asked within REQUEST_WITHIN_MS is hung up on.
  *
  *   {"ask":"checkpoint","stop":false}  →  {"done":{"id":…,"sequence":…,"stamp":…,…}}
  *   {"ask":"kill","signal":"SIGTERM"}  →  {"done":{}}   once the end of the run is recorded
@@ -19,6 +20,8 @@ import { claimDirectory, type Places } from './places.ts';
 
 const REQUEST_BYTES_MAX = 4096;
 const ANSWER_BYTES_MAX = 65_536;
+/** From the connection to the whole of the request. */
+const REQUEST_WITHIN_MS = 5000;
 /** The smallest limit of the systems we run on is 104, with the NUL. */
 const SOCKET_PATH_BYTES_MAX = 100;
 
@@ -54,12 +57,15 @@ export function controlPath(places: Places, job: string): string {
 export async function serveControl(
   path: string,
   answer: (request: ControlRequest) => Promise<ControlAnswer>,
+  requestWithinMs = REQUEST_WITHIN_MS,
 ): Promise<ControlServer> {
   rmSync(path, { force: true });
   const server = createServer((socket) => {
     // Whoever hangs up is not waited for.
     socket.on('error', () => socket.destroy());
+    const patience = setTimeout(() => socket.destroy(), requestWithinMs);
     readLine(socket, REQUEST_BYTES_MAX)
+      .finally(() => clearTimeout(patience))
       .then((line) => answer(parseRequest(line)))
       .then((done) => socket.end(`${JSON.stringify({ done })}\n`))
       .catch((error: unknown) => {

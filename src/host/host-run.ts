@@ -32,6 +32,7 @@ import { checkLogBytes, dropViews, keepingOf, openLog } from './job-files.ts';
 import type { JobRecord, RunOutcome } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
 import { type BoundSocket, bindSockets, closeSockets } from './listening-socket.ts';
+import { type LogWatch, logBytesOf, logRoom, watchLog } from './log-usage.ts';
 import { identifyProcess, isAlive, killProcess } from './process-identity.ts';
 import { providerDirectories } from './provider-file.ts';
 import { failedEnding } from './run-ending.ts';
@@ -52,6 +53,8 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   const directories = grantedDirectories(request, restore);
   withUserRights(() => checkDirectories(directories));
   for (const grant of request.pools ?? []) withUserRights(() => preparePool(grant));
+  const logCap = request.keepLog ? options.caps.logBytes : null;
+  const logRoomBytes = logRoom(places, table, job.owner, logCap);
   const sockets = await bindSockets(socketsOf(request));
   const streams = openGuestStreams(options.stdio);
   /** To be called when the cell has its own descriptors, or there is none. */
@@ -70,12 +73,14 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
   let recorded: Promise<HostedEnd> | null = null;
   let control: ControlServer | null = null;
   let logFd: number | null = null;
+  let logWatch: LogWatch | null = null;
   let checkpoints = 0;
   let instrumented: string | null = null;
   let kinds: readonly ProviderKind[] = [];
   let suspending = false;
 
   async function conclude(outcome: RunOutcome, patient: boolean): Promise<void> {
+    logWatch?.stop();
     if (logFd !== null) closeSync(logFd);
     dropViews(places, job);
     const endedAt = now().toISOString();
@@ -124,6 +129,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       preopens: directories,
       keeping,
       logFd,
+      logRoomBytes,
       streams: streams.streams,
       sockets,
     });
@@ -176,6 +182,13 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
     throw error;
   } finally {
     letGo();
+  }
+  const running = guest;
+  if (logFd !== null && logCap !== null) {
+    const used = (): number => logBytesOf(places, table, job.owner);
+    logWatch = watchLog(logFd, used, logCap, () =>
+      running.reachLimit({ kind: 'limit', limit: 'output' }),
+    );
   }
   const { path } = control;
   const cell = identifyProcess(guest.cellPid);

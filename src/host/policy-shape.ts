@@ -26,6 +26,7 @@ const part = v.strictObject({
     v.strictObject({
       jobs: v.optional(count),
       memoryBytes: v.optional(count),
+      logBytes: v.optional(count),
       vaultBytes: v.optional(count),
       checkpoints: v.optional(count),
     }),

@@ -11,6 +11,8 @@ export interface Caps {
   readonly jobs: number | null;
   /** Memory limits of the running guests together. */
   readonly memoryBytes: number | null;
+  /** What the logs of the owner's jobs take up. */
+  readonly logBytes: number | null;
   /** What the owner's checkpoints take up in the vault. */
   readonly vaultBytes: number | null;
   /** Checkpoints that are kept. */
@@ -70,7 +72,13 @@ export interface Policy {
   readonly accept: Acceptance;
 }
 
-export const NO_CAPS: Caps = { jobs: null, memoryBytes: null, vaultBytes: null, checkpoints: null };
+export const NO_CAPS: Caps = {
+  jobs: null,
+  memoryBytes: null,
+  logBytes: null,
+  vaultBytes: null,
+  checkpoints: null,
+};
 
 const NO_BOUNDS: GrantBounds = {
   dirs: null,

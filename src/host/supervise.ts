@@ -91,9 +91,13 @@ export interface GuestRun {
   readonly ended: Promise<RunOutcome>;
   /** Captures at the next safepoint and seals. Rejects with a HostError. */
   checkpoint(stop: boolean): Promise<CheckpointDone>;
+  /** A limit that the host keeps is reached: ends the guest as its request says. */
+  reachLimit(ending: LimitEnding): void;
   /** Ends the guest at once; `signal` is what is recorded. */
   kill(signal: string): void;
 }
+
+export type LimitEnding = Extract<RunEnding, { readonly kind: 'deadline' | 'limit' }>;
 
 interface Waiting {
   readonly request: number;
@@ -236,20 +240,19 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     });
   }
 
-  /** Time is up: the guest ends, at once or where it can be captured. */
-  function endInTime(): void {
-    const deadline: RunEnding = { kind: 'deadline' };
-    if (!keepsAtLimit || !started || told !== null) {
-      kill(deadline);
+  /** The guest ends, at once or where it can be captured. */
+  function reachLimit(ending: LimitEnding): void {
+    if (!keepsAtLimit || !started || told !== null || capturedAs !== null) {
+      kill(ending);
       return;
     }
-    capturedAs = deadline;
-    const grace = setTimeout(() => kill(deadline), LIMIT_GRACE_MS);
+    capturedAs = ending;
+    const grace = setTimeout(() => kill(ending), LIMIT_GRACE_MS);
     request(true, 'limit')
       .catch((error: unknown) => {
         if (!(error instanceof HostError)) throw error;
         if (error.code !== 'ERR_JOB_NOT_RUNNING') options.onTrouble(error);
-        kill(deadline);
+        kill(ending);
       })
       .finally(() => clearTimeout(grace));
   }
@@ -285,7 +288,8 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   });
   cell.send(options.start, options.attachments);
   const { timeoutMs, checkpointEveryMs } = options;
-  const deadline = timeoutMs === null ? undefined : setTimeout(endInTime, timeoutMs);
+  const deadline =
+    timeoutMs === null ? undefined : setTimeout(() => reachLimit({ kind: 'deadline' }), timeoutMs);
   const timer = checkpointEveryMs === null ? undefined : setInterval(tick, checkpointEveryMs);
 
   async function finish(): Promise<RunOutcome> {
@@ -308,6 +312,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
       const why = started ? 'The job is ending.' : 'The guest has not started yet.';
       return Promise.reject(new HostError('ERR_JOB_NOT_RUNNING', why, { hint: 'ask again later' }));
     },
+    reachLimit,
     kill: (signal) => kill({ kind: 'signal', signal, by: 'host' }),
   };
 }

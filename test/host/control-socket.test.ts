@@ -83,6 +83,20 @@ describe('the control socket', () => {
     expect(await askHost(path, { ask: 'kill', signal: 'SIGINT' })).toEqual({ asked: 1 });
   });
 
+  test('hangs up on who says nothing, or half of it, and on nobody who waits for an answer', async () => {
+    const path = join(scratch, 'c.sock');
+    const answered = Promise.withResolvers<Record<string, number>>();
+    server = await serveControl(path, () => answered.promise, 50);
+    const waits = askHost(path, { ask: 'checkpoint', stop: false });
+    for (const sent of ['', '{"ask":"ki']) {
+      const socket = connect(path);
+      if (sent !== '') socket.write(sent);
+      expect(await text(socket)).toBe('');
+    }
+    answered.resolve({ late: 1 });
+    expect(await waits).toEqual({ late: 1 });
+  });
+
   test('outlives askers that hang up at once', async () => {
     const path = await serve(async () => ({ fine: 1 }));
     for (let at = 0; at < 20; at += 1) {

@@ -41,12 +41,12 @@ describe('the policy file', () => {
       named: true,
     });
     expect(policyFor(policy, 'uid:8')).toMatchObject({
-      caps: { jobs: 2, memoryBytes: null, vaultBytes: null, checkpoints: 9 },
+      caps: { jobs: 2, memoryBytes: null, logBytes: null, vaultBytes: null, checkpoints: 9 },
       grants: { dirs: null, env: ['A'], stdin: false },
       accept: { engine: ['v8 14.*'], host: [], providers: [] },
     });
     expect(policyFor(policy, 'uid:7')).toMatchObject({
-      caps: { jobs: null, memoryBytes: null, vaultBytes: 5, checkpoints: 9 },
+      caps: { jobs: null, memoryBytes: null, logBytes: null, vaultBytes: 5, checkpoints: 9 },
       grants: { env: null, stdin: false },
     });
   });
