@@ -1,16 +1,21 @@
 /**
  * One timed run of a kernel in a process of its own: `node kernel-run.ts KIND MODULE GUEST PLAN ARGUMENT…`.
  *
- * MODULE is what runs, made of GUEST. KIND: `raw` runs the module as it is; `polled` is a module with polls that nobody unwinds; `ours` runs
- * it as a cell does. A fresh process, because an engine compiles what ran before it better. Prints one
- * line of JSON: `ms`, processor time of this thread in milliseconds, and `output`.
+ * MODULE is what runs, made of GUEST. KIND: `raw` runs the module as it is; `polled` is a module with polls that nobody unwinds; `replacing`
+ * runs it as a cell does, `ours` as a cell with `--no-osr`. A fresh process, because an engine compiles what ran before it better. Prints one
+ * line of JSON, a `KernelRun`.
  *
- * Processor time, because time on the wall holds whatever else the machine does. The engine's own
- * compiling goes on in other threads and is not in it.
+ * Processor time, because time on the wall holds whatever else the machine does.
  */
+
 import { readFileSync } from 'node:fs';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance } from '../src/cell/guest-instance.ts';
+import { RemoteTwins } from '../src/cell/remote-twins.ts';
+import { createSharedControl, viewSharedControl } from '../src/cell/shared-control.ts';
+import { StackReplacement } from '../src/cell/stack-replacement.ts';
+import type { TwinSource } from '../src/cell/twin-orders.ts';
 import { LocalTwins } from '../src/cell/twin-workshop.ts';
 import { HOST_SLOTS, makeHostAdaptor, slotOf } from '../src/instrument/host-adaptor.ts';
 import { EXPORT_PREFIX, GLOBAL, layOut } from '../src/instrument/layout.ts';
@@ -27,6 +32,19 @@ import {
 import { readModule } from '../src/wasm/module.ts';
 import { Exited, makeQuietWorld } from './quiet-world.ts';
 
+export interface KernelRun {
+  /** Processor time of the guest's thread, in milliseconds. The engine's own compiling is not in it. */
+  readonly ms: number;
+  /** Processor time of all threads: with the engine's compiling, and that of twins. */
+  readonly allMs: number;
+  readonly wallMs: number;
+  readonly status: number;
+  readonly fuel: number;
+  /** How often the guest's stack was replaced. */
+  readonly replaced: number;
+  readonly output: string;
+}
+
 const MEMORY_PAGES_MAX = 65_536;
 const TABLE_ENTRIES_MAX = 1_000_000;
 
@@ -37,15 +55,29 @@ const plan = new Uint8Array(readFileSync(planPath!));
 const meter = new FuelMeter({ used: 0n, limit: null, now: () => performance.now() });
 let memory: EngineMemory | null = null;
 const world = makeQuietWorld(guestModule, ['kernel', ...args], () => memory!);
-const run = kind === 'ours' ? prepareOurs() : prepareInstance(kind === 'polled');
+let replacement: StackReplacement | null = null;
+const isOurs = kind === 'ours' || kind === 'replacing';
+const run = isOurs ? prepareOurs() : prepareInstance(kind === 'polled');
+// Threads are there before the guest begins, as in a cell.
+if (kind === 'replacing') await new Promise((resolve) => setTimeout(resolve, 200));
 
+const wall = performance.now();
+const all = process.cpuUsage();
 const before = process.threadCpuUsage();
 const status = run();
 const spent = process.threadCpuUsage(before);
-const ms = (spent.user + spent.system) / 1000;
-console.log(
-  JSON.stringify({ ms, status, fuel: Number(meter.used), output: world.output().trim() }),
-);
+const spentByAll = process.cpuUsage(all);
+const result: KernelRun = {
+  ms: (spent.user + spent.system) / 1000,
+  allMs: (spentByAll.user + spentByAll.system) / 1000,
+  wallMs: performance.now() - wall,
+  status,
+  fuel: Number(meter.used),
+  replaced: replacement === null ? 0 : (replacement as StackReplacement).replaced,
+  output: world.output().trim(),
+};
+console.log(JSON.stringify(result));
+process.exit();
 
 function prepareOurs(): () => number {
   const guest = new GuestInstance({
@@ -56,22 +88,44 @@ function prepareOurs(): () => number {
     meter,
     memoryPagesMax: MEMORY_PAGES_MAX,
     tableEntriesMax: TABLE_ENTRIES_MAX,
-    onPoll: () => false,
-    twins: new LocalTwins({
-      module: guestModule,
-      plan,
-      bodyStart: new Uint32Array(0),
-      compiles: false,
-    }),
+    onPoll: () => replacement?.atPoll() ?? false,
+    twins: kind === 'replacing' ? otherThread() : thisThread(),
   });
+  if (kind === 'replacing') {
+    replacement = new StackReplacement({
+      twins: guest.twins,
+      bodyStart: readModule(bytes).bodyStart,
+      ownBodies: guestModule.bodyStart.length,
+      nowMs: () => performance.now(),
+    });
+  }
   memory = guest.wasiMemory();
   const [entry] = guest.entries('_start', false);
   return () => {
-    const outcome = guest.run(entry!);
+    let outcome = guest.run(entry!);
+    while (outcome.kind === 'unwound') outcome = guest.prepareResume(() => undefined)();
     if (outcome.kind === 'returned') return 0;
     if (outcome.kind === 'threw' && outcome.error instanceof Exited) return outcome.error.status;
     throw new Error(`the kernel ended otherwise: ${outcome.kind}`);
   };
+}
+
+function thisThread(): TwinSource {
+  const bodyStart = new Uint32Array(0);
+  return new LocalTwins({ module: guestModule, plan, bodyStart, compiles: false });
+}
+
+function otherThread(): TwinSource {
+  const shared = createSharedControl();
+  const { port1, port2 } = new MessageChannel();
+  const own = new Uint8Array(new SharedArrayBuffer(guestModule.bytes.length));
+  own.set(guestModule.bytes);
+  new Worker(new URL('./twin-service-run.ts', import.meta.url), {
+    workerData: { port: port1, shared, module: own.buffer },
+    transferList: [port1],
+  });
+  const { bodyStart } = readModule(bytes);
+  return new RemoteTwins(port2, viewSharedControl(shared), { plan, bodyStart });
 }
 
 function prepareInstance(polled: boolean): () => number {

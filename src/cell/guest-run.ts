@@ -40,6 +40,7 @@ import type { Ending, ImageMessage, StartedMessage, StartMessage } from './proto
 import { type CaptureCause, SafepointGate } from './safepoint-gate.ts';
 import { secretCalls } from './secret-calls.ts';
 import { nowUs, WORD } from './shared-control.ts';
+import { StackReplacement } from './stack-replacement.ts';
 import type { TwinSource } from './twin-orders.ts';
 
 const NS_A_MS = 1e6;
@@ -79,6 +80,8 @@ class Guest {
   readonly #room: CaptureRoom;
   readonly #pages: PageCapture;
   readonly #lookAhead: LookAhead;
+  /** Null: running calls stay as they are. */
+  readonly #replacement: StackReplacement | null;
   /** Found before the guest counts as started: a module without them can't run. */
   #entries: ReturnType<GuestInstance['entries']> = [];
   readonly #resources: GuestResources;
@@ -147,7 +150,7 @@ class Guest {
       memoryPagesMax: start.limits.memoryPages,
       tableEntriesMax: start.limits.tableEntries,
       onLimit,
-      onPoll: () => this.#gate.atPoll(),
+      onPoll: () => this.#gate.atPoll() || this.#replacement?.atPoll() === true,
       twins: parts.twins,
     });
     this.#pages = new PageCapture(world.writeWatch ?? (() => null));
@@ -157,7 +160,13 @@ class Guest {
       spare: () => this.#spareBuffer(),
       order: world.wishBuffer,
     });
-    this.#lookAhead = new LookAhead(this.#instance.twins, this.#room, world.nowMs);
+    const { twins } = this.#instance;
+    this.#lookAhead = new LookAhead(twins, this.#room, world.nowMs);
+    const { bodyStart, module } = loaded;
+    const ownBodies = module.bodyStart.length;
+    this.#replacement = start.osr
+      ? new StackReplacement({ twins, bodyStart, ownBodies, nowMs: world.nowMs })
+      : null;
   }
 
   /** Ready to run, or where `head` was captured. Providers may write to the memory that is put in place. */
@@ -269,7 +278,11 @@ class Guest {
         outcome = this.#instance.run(entry);
       } else {
         this.#calls.throwFailure();
-        const cause = this.#gate.takeCause()!;
+        const cause = this.#gate.takeCause();
+        if (cause === null) {
+          outcome = this.#instance.prepareResume(this.#calls.complete)();
+          continue;
+        }
         const goOn = await this.#checkpoint(cause);
         if (cause.limit !== null) return { kind: 'limit', limit: cause.limit };
         if (goOn === null) return { kind: 'checkpointed' };

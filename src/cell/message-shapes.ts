@@ -116,6 +116,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     invoke: nullable(text()),
     trapUnknownImports: boolean,
     wasi: oneOf(...WASI_LAYERS),
+    osr: boolean,
     restore: nullable(bytes()),
     reason: oneOf('restarted', 'cloned'),
     instrumented: nullable(digest),

@@ -83,6 +83,8 @@ export interface StartMessage {
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
   readonly wasi: WasiLayer;
+  /** On-stack replacement: see `stack-replacement.ts`. */
+  readonly osr: boolean;
   /** Encoded image head to go on from (the pages come as an attachment). */
   readonly restore: Uint8Array | null;
   /** Of a guest that goes on from an image: whether it is the only one that does. */

@@ -18,20 +18,26 @@ const ADDRESSES_MAX = 4096;
 
 /** The calls on the stack of this thread, each once. */
 export function traceStack(): TracedCall[] {
+  const calls = new Map<string, TracedCall>();
+  for (const call of traceCalls(FRAMES_MAX)) calls.set(`${call.batch}:${call.position}`, call);
+  return [...calls.values()];
+}
+
+/** The calls among the innermost `framesMax` frames of this thread, innermost first. */
+export function traceCalls(framesMax: number): TracedCall[] {
   const holder: { stack?: unknown } = {};
   const { prepareStackTrace, stackTraceLimit } = Error;
   Error.prepareStackTrace = (_error, sites) => sites;
-  Error.stackTraceLimit = FRAMES_MAX;
+  Error.stackTraceLimit = framesMax;
   try {
-    Error.captureStackTrace(holder, traceStack);
+    Error.captureStackTrace(holder, traceCalls);
     const sites = holder.stack as NodeJS.CallSite[];
-    const calls = new Map<string, TracedCall>();
+    const calls: TracedCall[] = [];
     for (const site of sites) {
       const batch = batchAt(site.getScriptNameOrSourceURL());
-      const position = site.getPosition();
-      if (batch !== null) calls.set(`${batch}:${position}`, { batch, position });
+      if (batch !== null) calls.push({ batch, position: site.getPosition() });
     }
-    return [...calls.values()];
+    return calls;
   } finally {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;

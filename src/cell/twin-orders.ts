@@ -3,7 +3,8 @@
  *
  * Invariants:
  * 1. Orders are numbered from 1, and answered in their order, each with one batch.
- * 2. A batch holds twins for the places ordered that no batch since the last `forget` held.
+ * 2. A batch holds twins for the places ordered that no batch since the last `forget` held; an order of
+ *    optimised ones counts only batches of those.
  */
 import type { ErrorCode } from '../fault/codes.ts';
 import type { Place } from '../instrument/site-positions.ts';
@@ -24,6 +25,11 @@ export interface TwinOrder {
   readonly places: readonly Place[];
   /** Calls whose places are not known yet: they are to be found, and ordered as well. */
   readonly traced: readonly TracedCall[];
+  /**
+   * The engine is to optimise these twins at once, for a guest that stays in them: see
+   * `stack-replacement.ts`. Places whose twins are not are ordered anew.
+   */
+  readonly optimised: boolean;
   /** All twins of earlier batches were dropped. */
   readonly forget: boolean;
 }
@@ -50,6 +56,7 @@ export interface CompiledTwins {
   readonly sizeBytes: number;
   readonly functions: readonly number[];
   readonly places: readonly Place[];
+  readonly optimised: boolean;
 }
 
 /** A `HostError`, taken apart to cross to another thread. */

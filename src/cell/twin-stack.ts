@@ -6,7 +6,8 @@
  *
  * Invariants:
  * 1. A twin that is in `#twins` stands in the table, at its slot.
- * 2. Twins are dropped only all at once, and the source is told so with the next order.
+ * 2. Twins are dropped only all at once, and the source is told so with the next order. An optimised twin
+ *    takes the slot of the one that was there.
  */
 import { HostError } from '../fault/host-error.ts';
 import { type Place, placeKey } from '../instrument/site-positions.ts';
@@ -25,6 +26,7 @@ const POSITIONS_MAX = 2 ** 32;
 
 interface Twin {
   readonly run: () => unknown;
+  readonly optimised: boolean;
   /** Where it stands in the table; its completion stands in the slot behind. */
   readonly slot: number;
 }
@@ -41,6 +43,8 @@ export class TwinStack {
     element: 'anyfunc',
     initial: TWINS_MAX * 2,
   });
+  /** Batches whose twins are optimised. */
+  readonly #optimised = new Set<number>();
   #sizeBytes = 0;
   #forget = false;
   /** Numbers of the order placed last and of the batch received last. */
@@ -82,6 +86,15 @@ export class TwinStack {
     return this.#twins.has(placeKey(place));
   }
 
+  hasOptimised(place: Place): boolean {
+    return this.#twins.get(placeKey(place))?.optimised === true;
+  }
+
+  /** Whether the twins of that batch are optimised. */
+  isOptimised(batch: number): boolean {
+    return this.#optimised.has(batch);
+  }
+
   /** The place of a call; null for one that is no site's, undefined for one that was not ordered yet. */
   placeOf(call: TracedCall): Place | null | undefined {
     return this.#calls.get(callKey(call));
@@ -98,9 +111,9 @@ export class TwinStack {
   }
 
   /** Orders twins for places, and for calls that a trace found; they come while the guest runs on. */
-  order(places: readonly Place[], traced: readonly TracedCall[]): void {
+  order(places: readonly Place[], traced: readonly TracedCall[], optimised = false): void {
     this.#makeRoom(places.length + traced.length);
-    this.#send(places, traced);
+    this.#send(places, traced, optimised);
   }
 
   /** Takes in a batch that has come; null when there is none. */
@@ -118,17 +131,17 @@ export class TwinStack {
     this.#makeRoom(places.length);
     const wanted = missing();
     if (wanted.length === 0) return;
-    this.#send(wanted, []);
+    this.#send(wanted, [], false);
     const { failure } = this.#takeIn(this.#source.receive());
     if (failure === null) return;
     const { code, message, hint } = failure;
     throw new HostError(code, message, hint === null ? {} : { hint });
   }
 
-  #send(places: readonly Place[], traced: readonly TracedCall[]): void {
+  #send(places: readonly Place[], traced: readonly TracedCall[], optimised: boolean): void {
     const forget = this.#forget;
     this.#forget = false;
-    this.#source.send({ number: ++this.#ordered, places, traced, forget });
+    this.#source.send({ number: ++this.#ordered, places, traced, optimised, forget });
   }
 
   #makeRoom(places: number): void {
@@ -142,11 +155,14 @@ export class TwinStack {
     this.#received = batch.number;
     if (this.#calls.size > CALLS_MAX) this.#calls.clear();
     for (const { call, place } of batch.found) this.#calls.set(callKey(call), place);
-    if (batch.twins !== null) this.#instantiate(batch.twins);
+    if (batch.twins !== null) {
+      this.#instantiate(batch.twins);
+      if (batch.twins.optimised) this.#optimised.add(batch.number);
+    }
     return batch;
   }
 
-  #instantiate({ module, sizeBytes, functions, places }: CompiledTwins): void {
+  #instantiate({ module, sizeBytes, functions, places, optimised }: CompiledTwins): void {
     const { exports } = new engine.Instance(module, {
       m: this.#exports.shared,
       h: {
@@ -166,11 +182,12 @@ export class TwinStack {
     const needed = (this.#twins.size + places.length) * 2 - Number(this.#table.length);
     if (needed > 0) this.#table.grow(needed);
     for (const [index, place] of places.entries()) {
-      const slot = this.#twins.size * 2;
+      const key = placeKey(place);
+      const slot = this.#twins.get(key)?.slot ?? this.#twins.size * 2;
       const run = exports[`t${index}`] as WasmFunction;
       this.#table.set(slot, run);
       this.#table.set(slot + 1, exports[`c${index}`] as WasmFunction);
-      this.#twins.set(placeKey(place), { run: run as () => unknown, slot });
+      this.#twins.set(key, { run: run as () => unknown, slot, optimised });
     }
     this.#sizeBytes += sizeBytes;
   }

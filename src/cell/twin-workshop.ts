@@ -19,6 +19,7 @@ import {
 } from '../wasm/engine.ts';
 import { readModule, type WasmModule } from '../wasm/module.ts';
 import { V128 } from '../wasm/value-type.ts';
+import { compileOptimised, OPTIMISED_FUNCTIONS_MAX } from './optimised-compile.ts';
 import type { Introduction } from './remote-twins.ts';
 import {
   batchName,
@@ -32,6 +33,10 @@ import {
 
 /** Batches whose calls can still be found; older ones are hardly on any stack. */
 const BATCHES_KNOWN_MAX = 256;
+
+/** Optimised twins of a batch are compiled in some tens of milliseconds: a checkpoint may wait for them. */
+const OPTIMISED_BYTES_MAX = 32_768;
+
 export interface WorkshopOptions {
   /** The guest's own. */
   readonly module: WasmModule;
@@ -49,6 +54,7 @@ export class TwinWorkshop {
   readonly #sites: GuestSites;
   readonly #compiles: boolean;
   readonly #made = new Set<number>();
+  readonly #optimised = new Set<number>();
   readonly #batches = new Map<number, SitePositions>();
   #standIn: EngineInstance | null = null;
 
@@ -65,16 +71,23 @@ export class TwinWorkshop {
 
   /** Carries out an order. What can't be made is a failure in the batch. */
   make(order: TwinOrder): TwinBatch {
-    if (order.forget) this.#made.clear();
+    const { number, optimised } = order;
+    if (order.forget) {
+      this.#made.clear();
+      this.#optimised.clear();
+    }
+    const there = optimised ? this.#optimised : this.#made;
     const found = order.traced.map((call) => ({ call, place: this.#find(call) }));
     const wanted = new Map<number, Place>();
     for (const place of [...order.places, ...found.map(({ place }) => place)]) {
-      if (place !== null && !this.#made.has(placeKey(place))) wanted.set(placeKey(place), place);
+      if (place !== null && !there.has(placeKey(place))) wanted.set(placeKey(place), place);
     }
-    const { number } = order;
     try {
-      const twins = wanted.size === 0 ? null : this.#write([...wanted.values()], number);
-      for (const key of wanted.keys()) this.#made.add(key);
+      const twins = wanted.size === 0 ? null : this.#write([...wanted.values()], number, optimised);
+      for (const key of wanted.keys()) {
+        this.#made.add(key);
+        if (optimised) this.#optimised.add(key);
+      }
       return { number, found, twins, failure: null };
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
@@ -88,16 +101,17 @@ export class TwinWorkshop {
     return this.#batches.get(batch)?.find(position) ?? null;
   }
 
-  #write(places: readonly Place[], number: number): CompiledTwins {
+  #write(places: readonly Place[], number: number, optimised: boolean): CompiledTwins {
     const { bytes, functions, sites } = this.#maker.make(places, batchName(number));
-    const module = new engine.Module(bytes);
-    if (this.#compiles) this.#compile(module, functions, places);
+    if (optimised) checkWorth(bytes, places);
+    const module = optimised ? compileOptimised(bytes) : new engine.Module(bytes);
+    if (this.#compiles && !optimised) this.#compile(module, functions, places);
     this.#batches.set(number, sites);
     for (const known of this.#batches.keys()) {
       if (this.#batches.size <= BATCHES_KNOWN_MAX) break;
       this.#batches.delete(known);
     }
-    return { module, sizeBytes: bytes.length, functions, places };
+    return { module, sizeBytes: bytes.length, functions, places, optimised };
   }
 
   /**
@@ -141,6 +155,14 @@ export function openWorkshop({
   bodyStart,
 }: Introduction & { readonly bytes: Uint8Array }): TwinWorkshop {
   return new TwinWorkshop({ module: readModule(bytes), plan, bodyStart, compiles: true });
+}
+
+/** Refuses to optimise what would take too long. */
+function checkWorth(bytes: Uint8Array, places: readonly Place[]): void {
+  if (places.length <= OPTIMISED_FUNCTIONS_MAX && bytes.length <= OPTIMISED_BYTES_MAX) return;
+  throw new HostError('ERR_NOT_CAPTURABLE', 'these twins are too large to be optimised at once', {
+    facts: { places: places.length, bytes: bytes.length },
+  });
 }
 
 const STOP = { stop: 'a twin was called to be compiled' };

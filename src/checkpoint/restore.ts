@@ -55,6 +55,7 @@ export type RestoreChanges = Partial<
     | 'carryBytesMax'
     | 'confine'
     | 'onLimit'
+    | 'osr'
     | 'outputBytes'
     | 'handles'
     | 'files'

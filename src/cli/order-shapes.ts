@@ -129,6 +129,7 @@ const limitFields = {
   privateBytes: integer(0),
   guestCheckpoints: integer(0),
   clock: oneOf(...CLOCK_GRAINS),
+  osr: boolean,
   timeoutMs: duration,
   checkpointEveryMs: duration,
   keepLog: boolean,

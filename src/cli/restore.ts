@@ -173,6 +173,7 @@ function readChanges(
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
     ...(checkpointEvery === undefined ? {} : { checkpointEveryMs: checkpointEvery }),
     ...(options.log ? {} : { keepLog: false }),
+    ...(options.osr ? {} : { osr: false }),
     ...(options.rm === undefined ? {} : { removeAtEnd: options.rm }),
   };
 }

@@ -63,6 +63,7 @@ export interface SharedOptions {
   readonly restart?: boolean;
   readonly json?: boolean;
   readonly log: boolean;
+  readonly osr: boolean;
   readonly memoryDigest?: boolean;
   readonly policy?: string;
 }
@@ -246,6 +247,10 @@ export function addSharedOptions(
     )
     .option('--rm', 'remove the job with its log and checkpoints when it ends')
     .option('--no-log', 'keep no log of the output')
+    .option(
+      '--no-osr',
+      'let calls that run for long go on in the code that they began with, instead of moving them to optimised code',
+    )
     .option(
       '--json',
       'print the result as one JSON object: when detached on stdout, else last on stderr',

@@ -58,6 +58,7 @@ export function cellWork(
       invoke: request.invoke,
       trapUnknownImports: request.trapUnknownImports,
       wasi: request.wasi,
+      osr: request.osr ?? true,
       restore: restore?.head ?? null,
       reason: restore?.clone ? 'cloned' : 'restarted',
       instrumented: wanted,

@@ -71,6 +71,8 @@ export interface RunRequest {
   readonly invoke: string | null;
   readonly trapUnknownImports: boolean;
   readonly wasi: WasiLayer;
+  /** Whether running calls may be replaced by optimised ones; absent in older requests: they may. */
+  readonly osr?: boolean;
   /** Absent in requests of jobs that are older than the option: `auto`. */
   readonly confine?: ConfineMode;
   readonly keepLog: boolean;

@@ -216,7 +216,7 @@ test('a stack trace names places that are on the stack', () => {
     onPoll: () => {
       if (polls++ > 0) return false;
       const calls = traceStack().filter(({ batch }) => batch === 0);
-      const order = { number: 1, places: [], traced: calls, forget: false };
+      const order = { number: 1, places: [], traced: calls, optimised: false, forget: false };
       traced = workshop
         .make(order)
         .found.flatMap(({ place }) => (place === null ? [] : [`${place.func}:${place.site}`]));
@@ -250,7 +250,13 @@ test('a twin that returns a vector is made, though it can not be called to be co
   const workshop = new TwinWorkshop({ module, plan, bodyStart, compiles: true });
   const places = returning.map(({ func }) => ({ func, site: 0 }));
   expect(places.length).toBeGreaterThan(0);
-  const { twins, failure } = workshop.make({ number: 1, places, traced: [], forget: false });
+  const { twins, failure } = workshop.make({
+    number: 1,
+    places,
+    traced: [],
+    optimised: false,
+    forget: false,
+  });
   expect(failure).toBeNull();
   expect(twins!.places).toHaveLength(places.length);
 });
@@ -259,7 +265,13 @@ test('what can not be made is told in the batch', () => {
   const bytes = moduleBytes('nqueens');
   const source = workshopThread(bytes);
   const failureOf = (func: number, site: number): string | undefined => {
-    source.send({ number: 1, places: [{ func, site }], traced: [], forget: false });
+    source.send({
+      number: 1,
+      places: [{ func, site }],
+      traced: [],
+      optimised: false,
+      forget: false,
+    });
     return source.receive().failure?.code;
   };
   expect(failureOf(9, 0)).toBeUndefined();

@@ -43,6 +43,7 @@ const fromHost: readonly HostMessage[] = [
     invoke: null,
     trapUnknownImports: false,
     wasi: 'stasis',
+    osr: true,
     restore: new Uint8Array([1]),
     reason: 'cloned',
     instrumented: '1'.repeat(64),

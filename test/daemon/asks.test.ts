@@ -33,6 +33,7 @@ const REQUEST: Required<Omit<RunRequest, 'runAs'>> = {
   invoke: null,
   trapUnknownImports: false,
   wasi: 'stasis',
+  osr: false,
   confine: 'auto',
   onLimit: 'end',
   keepLog: true,

@@ -38,6 +38,7 @@ export function startOf(request: Omit<RunRequest, 'modulePath'>): StartMessage {
     invoke: request.invoke,
     trapUnknownImports: request.trapUnknownImports,
     wasi: request.wasi,
+    osr: request.osr ?? true,
     restore: null,
     clock: 'fine',
     reason: 'restarted',

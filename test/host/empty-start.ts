@@ -24,6 +24,7 @@ export const EMPTY_START: StartMessage = {
   invoke: null,
   trapUnknownImports: false,
   wasi: 'stasis',
+  osr: false,
   restore: null,
   reason: 'restarted',
   instrumented: null,

@@ -64,6 +64,7 @@ describe('a guest that is stopped at random safepoints ends as one that never wa
   afterAll(() => {
     const all = coverageOf(done);
     console.log(`guests: ${JSON.stringify(all)}`);
+    expect(all.replaced).toBeGreaterThan(done.length);
     expect(all.deepest).toBeGreaterThan(100);
     expect(all.hops).toBeGreaterThan((TRIALS / 5) * done.length);
   });

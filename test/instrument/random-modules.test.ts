@@ -24,6 +24,7 @@ describe('random modules run as they do without the pass, and come back from any
       const coverage = coverageOf(done);
       console.log(`seeds from ${first}: ${JSON.stringify(coverage)}`);
       expect(coverage.hops).toBeGreaterThan(SEEDS_A_TEST * 9);
+      expect(coverage.replaced).toBeGreaterThan(SEEDS_A_TEST);
       expect(coverage.deepest).toBeGreaterThan(10);
     });
   }

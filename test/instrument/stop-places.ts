@@ -6,6 +6,8 @@ import { runTrial, type Stop, type Subject, type Trial, type TrialOptions } from
 export interface Coverage {
   readonly trials: number;
   readonly hops: number;
+  /** Hops in the same instance, in optimised twins. */
+  readonly replaced: number;
   readonly deepest: number;
   readonly frames: number;
 }
@@ -19,7 +21,10 @@ export function randomStream(seed: number): () => number {
   };
 }
 
-/** Stops `subject` at random places, one to three of them one after the other, `trials` times. */
+/**
+ * Stops `subject` at random places, one to three of them one after the other, `trials` times. At every third
+ * stop the guest goes on in optimised twins, before or behind stops at which it is carried over.
+ */
 export function checkRandomStops(
   subject: Subject,
   options: TrialOptions,
@@ -30,10 +35,10 @@ export function checkRandomStops(
   const done: Trial[] = [];
   for (let trial = 0; trial < trials; trial++) {
     const parts = Array.from({ length: 1 + (trial % 3) }, random).sort((a, b) => a - b);
-    const stops = parts.map((part): Stop => {
+    const stops = parts.map((part, index): Stop => {
       const at = random() < 0.4 ? 'call' : 'fuel';
       const total = at === 'call' ? whole.ending.calls : Number(whole.ending.fuel);
-      return { at, count: Math.floor(part * total) };
+      return { at, count: Math.floor(part * total), replaces: (trial + index) % 3 === 1 };
     });
     done.push(checkStops(subject, options, whole, stops));
   }
@@ -89,10 +94,11 @@ function checkStops(
 }
 
 export function coverageOf(done: readonly Coverage[] | readonly Trial[]): Coverage {
-  const sum = { trials: 0, hops: 0, deepest: 0, frames: 0 };
+  const sum = { trials: 0, hops: 0, replaced: 0, deepest: 0, frames: 0 };
   for (const part of done) {
     sum.trials += 'trials' in part ? part.trials : 1;
     sum.hops += part.hops;
+    sum.replaced += part.replaced;
     sum.frames += part.frames;
     sum.deepest = Math.max(sum.deepest, part.deepest);
   }

@@ -1,6 +1,6 @@
 /**
  * Runs a guest in this process, stops it at chosen safepoints, carries it each time into an instance of
- * its own by way of an image's parts, and says how it ended.
+ * its own by way of an image's parts, or puts it up again in optimised twins, and says how it ended.
  *
  * Two trials of one guest must end alike, wherever either was stopped.
  */
@@ -10,6 +10,7 @@ import { FuelMeter } from '../../src/cell/fuel-meter.ts';
 import { GuestInstance, type Outcome } from '../../src/cell/guest-instance.ts';
 import { LocalTwins } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
+import { placeKey } from '../../src/instrument/site-positions.ts';
 import { LimitReached } from '../../src/resource/limit-reached.ts';
 import { type EngineModule, engine, type WasmFunction } from '../../src/wasm/engine.ts';
 import { readModule, type WasmModule } from '../../src/wasm/module.ts';
@@ -26,6 +27,8 @@ export interface Subject {
 export interface Stop {
   readonly at: 'call' | 'fuel';
   readonly count: number;
+  /** Go on in the same instance, in twins that the engine has optimised. */
+  readonly replaces?: boolean;
 }
 
 export interface TrialOptions {
@@ -52,6 +55,8 @@ export interface Trial {
   readonly ending: Ending;
   /** How often the guest was really stopped. */
   readonly hops: number;
+  /** How many of those went on in optimised twins. */
+  readonly replaced: number;
   /** Frames on the deepest stack that was taken down, and on all of them together. */
   readonly deepest: number;
   readonly frames: number;
@@ -146,6 +151,15 @@ function carryOver(from: Stage, subject: Subject, host: HostState, options: Tria
   return to;
 }
 
+/** Orders optimised twins for the stack that was taken down; says whether all are there. */
+function optimise({ guest: { twins, frames } }: Stage): boolean {
+  const places = Array.from({ length: frames.depth }, (_, frame) => frames.place(frame));
+  const distinct = [...new Map(places.map((place) => [placeKey(place), place])).values()];
+  twins.order(distinct, [], true);
+  twins.takeArrived();
+  return distinct.every((place) => twins.hasOptimised(place));
+}
+
 function goOn(stage: Stage): Outcome {
   const { pending } = stage;
   stage.pending = null;
@@ -172,10 +186,13 @@ export function runTrial(subject: Subject, options: TrialOptions = {}): Trial {
   const ends: string[] = [];
   let stage = makeStage(subject, host, 0n, options);
   let hops = 0;
+  let replaced = 0;
+  let replaces = false;
   let deepest = 0;
   let frames = 0;
   const armNext = (): void => {
     const stop = stops.shift();
+    replaces = stop?.replaces === true;
     if (stop?.at === 'call') stage.stopCall = stop.count;
     else if (stop !== undefined) stage.meter.stopAt(BigInt(stop.count));
   };
@@ -186,7 +203,9 @@ export function runTrial(subject: Subject, options: TrialOptions = {}): Trial {
       hops++;
       deepest = Math.max(deepest, stage.guest.frames.depth);
       frames += stage.guest.frames.depth;
-      stage = carryOver(stage, subject, host, options);
+      if (!replaces) stage = carryOver(stage, subject, host, options);
+      else if (optimise(stage)) replaced++;
+      stage.stopCall = -1;
       armNext();
       outcome = goOn(stage);
     }
@@ -203,6 +222,7 @@ export function runTrial(subject: Subject, options: TrialOptions = {}): Trial {
       state: digestState(stage.guest),
     },
     hops,
+    replaced,
     deepest,
     frames,
   };
