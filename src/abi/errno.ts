@@ -101,6 +101,13 @@ export function errnoOfCode(code: string): Errno {
   return BY_HOST_CODE.get(code) ?? ERRNO.IO;
 }
 
+/** Whether the system, or the runtime in its name, refused something: anything else is a bug of ours. */
+export function isRefusal(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === 'string' && (BY_HOST_CODE.has(code) || /^E[A-Z0-9]+$/.test(code));
+}
+
 /** The errno for whatever a host call threw. */
 export function errnoOf(error: unknown): Errno {
   if (typeof error !== 'object' || error === null) return ERRNO.IO;

@@ -13,12 +13,16 @@ export function digestOf(memories: readonly Uint8Array[]): string {
   return hash.digest('hex');
 }
 
+const STACK_EXHAUSTED = 'Maximum call stack size exceeded';
+
 /** How a guest ended whose run threw. What is not the guest's doing is thrown on. */
 export function endingOf(error: unknown): Ending {
   if (error instanceof GuestExit) return { kind: 'exit', code: error.code };
   if (error instanceof LimitReached) return { kind: 'limit', limit: error.limit };
   if (error instanceof InstantiationTrap) return { kind: 'trap', message: error.message };
   if (error instanceof engine.RuntimeError) return { kind: 'trap', message: error.message };
-  if (error instanceof RangeError) return { kind: 'trap', message: 'call stack exhausted' };
+  if (error instanceof RangeError && error.message === STACK_EXHAUSTED) {
+    return { kind: 'trap', message: 'call stack exhausted' };
+  }
   throw error;
 }

@@ -8,7 +8,9 @@
  * 1. A checkpoint is acknowledged, to whoever asked and to the cell, only after `seal` resolved.
  * 2. Images are sealed one after the other, in the order of their capture.
  * 3. The cell gets at most what it was asked for: an image nobody asked for ends it.
- * 4. `ended` settles once, after the process is gone and every image that arrived is sealed or refused.
+ * 4. What a cell says that its module was made into is taken once, before the guest runs: after that, a guest
+ *    that broke out could leave something else for the next run of the same module, which may be granted more.
+ * 5. `ended` settles once, after the process is gone and every image that arrived is sealed or refused.
  */
 import type {
   Ending,
@@ -115,6 +117,7 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   let askedByGuest = 0;
   let triggersLeft = options.start.triggers.length;
   let started = false;
+  let instrumented = false;
   let told: RunOutcome | null = null;
   let killedAs: RunEnding | null = null;
   let capturedAs: RunEnding | null = null;
@@ -124,6 +127,11 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
   function receive(message: GuestMessage, attachments: readonly Uint8Array[]): void {
     switch (message.type) {
       case 'instrumented': {
+        // Once the guest may have run, its cell is not believed what others would run of its module.
+        if (options.start.cached || instrumented || started) {
+          throw protocolFault('nothing was to be instrumented');
+        }
+        instrumented = true;
         const [bytes, plan] = attachments;
         if (bytes === undefined || plan === undefined)
           throw protocolFault('attachments are missing');

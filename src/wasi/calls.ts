@@ -3,16 +3,13 @@
  *
  * A call takes i32 as (possibly negative) number and i64 as bigint and returns an errno or INTERRUPTED.
  */
-import { AssertionError } from 'node:assert';
-import { errnoOf } from '../abi/errno.ts';
-import { LimitReached } from '../resource/limit-reached.ts';
-import { GuestExit } from './environment.ts';
+import { ERRNO, errnoOf, isRefusal } from '../abi/errno.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the parameters of wasm imports are numbers and bigints by position
 export type Call = (...args: any[]) => number;
 export type Calls = Readonly<Record<string, Call>>;
 
-const STACK_EXHAUSTED = 'Maximum call stack size exceeded';
+const NO_MEMORY = 'Array buffer allocation failed';
 
 /**
  * `call` with what a host call throws turned into an errno, as far as that is right: see `outcome`. One
@@ -71,10 +68,13 @@ export function contained(call: Call): Call {
   }
 }
 
-/** A guest deep in its recursion ends by its stack, wherever the last frame was; our own bugs are not hidden. */
+/**
+ * What the system refused is an errno, and a buffer that it had no memory for NOMEM. A guest deep in its
+ * recursion ends by its stack, wherever the last frame was. All else is thrown on: as an errno, a bug of ours
+ * would be a fault of the guest's disk.
+ */
 function outcome(error: unknown): number {
-  const isEnd = error instanceof GuestExit || error instanceof LimitReached;
-  if (isEnd || error instanceof AssertionError) throw error;
-  if (error instanceof RangeError && error.message === STACK_EXHAUSTED) throw error;
-  return errnoOf(error);
+  if (isRefusal(error)) return errnoOf(error);
+  if (error instanceof RangeError && error.message === NO_MEMORY) return ERRNO.NOMEM;
+  throw error;
 }

@@ -45,6 +45,10 @@ function end(code: number): void {
   send({ type: 'ended', ending: { kind: 'exit', code }, fuel: 5n, calls: 6n, memoryDigest: null });
 }
 
+function sendInstrumented(): void {
+  send({ type: 'instrumented' }, [new Uint8Array([1, 2]), new Uint8Array([3])]);
+}
+
 function begin(): void {
   switch (script) {
     case 'exit':
@@ -106,8 +110,10 @@ function begin(): void {
       end(0);
       return;
     case 'instrument':
-      send({ type: 'instrumented' }, [new Uint8Array([1, 2]), new Uint8Array([3])]);
       end(0);
+      return;
+    case 'instrument late':
+      sendInstrumented();
       return;
     default:
       return;
@@ -121,6 +127,8 @@ control.on('data', (chunk: Uint8Array) => {
       send({ type: 'confined', held: [], tracksWrites: false });
     } else if (told.type === 'start') {
       script = told.args[0] ?? '';
+      if (script === 'instrument' || script === 'instrument twice') sendInstrumented();
+      if (script === 'instrument twice') sendInstrumented();
       if (script !== 'never start') send({ type: 'started', providers: [] });
       begin();
     } else if (told.type === 'checkpoint') {

@@ -110,14 +110,19 @@ describe('a guest that ends', () => {
 });
 
 describe('a cell that breaks the protocol is ended', () => {
-  test.each(['babble', 'swell', 'send an image nobody asked for', 'trigger too often', 'not wait'])(
-    '%s',
-    async (script) => {
-      const { run, sealed } = await watch(script);
-      expect((await run.ended).ending).toMatchObject({ kind: 'failed', code: 'ERR_PROTOCOL' });
-      expect(sealed).toEqual([]);
-    },
-  );
+  test.each([
+    'babble',
+    'swell',
+    'send an image nobody asked for',
+    'trigger too often',
+    'not wait',
+    'instrument late',
+    'instrument twice',
+  ])('%s', async (script) => {
+    const { run, sealed } = await watch(script);
+    expect((await run.ended).ending).toMatchObject({ kind: 'failed', code: 'ERR_PROTOCOL' });
+    expect(sealed).toEqual([]);
+  });
 });
 
 describe('a checkpoint', () => {
