@@ -1,11 +1,14 @@
 /**
- * Stops one program again and again in a process of its own: `node pause-run.ts NAME CHECKPOINTS`. Prints
+ * Stops one program again and again in a process of its own: `node pause-run.ts NAME CHECKPOINTS [WAY]`. Prints
  * one line of JSON, a `PauseResult`.
  *
  * A pause is what the guest stands still for: from the poll that stops it to the poll's return. As in a
  * cell, another thread makes twins, and the poll that stops the guest is chosen by `LookAhead`. The same
  * bytes are copied by themselves at once after each, into memory that was written before, so that both see
  * the same machine. Each image is then restored in a fresh instance, up to the same place.
+ *
+ * WAY: how what changed since the image before is found: by the kernel's `book` (the default where it keeps one), by
+ * comparing with `kept` pages, or not at all: `all` pages are copied, as for a first image.
  *
  * Times are on the wall, and those of the guest's thread alone: on a machine that does other things the
  * wall counts those too. A pause that had to wait for twins waited on the wall.
@@ -15,13 +18,17 @@ import { CaptureRoom } from '../src/cell/capture-room.ts';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance, type Outcome } from '../src/cell/guest-instance.ts';
 import { LookAhead } from '../src/cell/look-ahead.ts';
+import { PageCapture } from '../src/cell/page-capture.ts';
 import { RemoteTwins } from '../src/cell/remote-twins.ts';
 import { createSharedControl, viewSharedControl } from '../src/cell/shared-control.ts';
 import type { TwinSource } from '../src/cell/twin-orders.ts';
 import { LocalTwins } from '../src/cell/twin-workshop.ts';
+import { createWriteWatch } from '../src/cell/write-watch.ts';
 import type { ImageMemory } from '../src/image/image.ts';
 import { PAGE_BYTES } from '../src/image/image.ts';
+import { capturePages } from '../src/image/memory-capture.ts';
 import { instrument } from '../src/instrument/instrument.ts';
+import { openTracking, useTracking } from '../src/native/write-tracking.ts';
 import { engine } from '../src/wasm/engine.ts';
 import { readModule } from '../src/wasm/module.ts';
 import { programNamed } from './programs.ts';
@@ -32,6 +39,9 @@ import { threadMs } from './thread-time.ts';
 export interface PauseResult {
   readonly program: string;
   readonly checkpoints: number;
+  readonly way: PauseWay;
+  /** Bytes of pages that left the guest at a pause but the first: median. */
+  readonly changedBytes: number;
   /** Frames on the deepest captured stack. */
   readonly frames: number;
   /** Memory that is not zero, in bytes: the most there was. */
@@ -73,7 +83,10 @@ const BETWEEN_MS = 120;
 const MEMORY_PAGES_MAX = 65_536;
 const TABLE_ENTRIES_MAX = 1_000_000;
 
-const [name, wanted] = process.argv.slice(2);
+const WAYS = ['book', 'kept', 'all'] as const;
+export type PauseWay = (typeof WAYS)[number];
+
+const [name, wanted, given] = process.argv.slice(2);
 const program = programNamed(name!);
 const bytes = program.bytes();
 const module = readModule(bytes);
@@ -101,6 +114,12 @@ const times: Record<Part, number[]> = {
   busy: [],
   busyMemcpy: [],
 };
+const fds = given === undefined || given === 'book' ? openTracking() : null;
+const way: PauseWay = WAYS.find((one) => one === given) ?? (fds === null ? 'kept' : 'book');
+if (way === 'book' && fds === null) throw new Error('the kernel keeps no book here');
+const pagesOf = new PageCapture(() => (fds === null ? null : createWriteWatch(useTracking(fds)!)));
+const changed: number[] = [];
+let image = 0;
 let waited = 0;
 let frames = 0;
 let memoryBytes = 0;
@@ -111,7 +130,7 @@ let nextAt = Number.POSITIVE_INFINITY;
 let stoppedAt = 0;
 let prepared = false;
 let stoppedBusy = 0;
-const source = workshop();
+const twins = workshop();
 const guest = makeGuest(() => {
   if (performance.now() < nextAt) {
     if (!prepared && performance.now() > nextAt - PREPARED_MS) {
@@ -126,11 +145,12 @@ const guest = makeGuest(() => {
   times.ahead.push(stoppedAt - nextAt);
   lookAhead.captured();
   return true;
-}, source);
+}, twins);
 /** What a cell's main thread makes and gives back. */
 let spare: ArrayBuffer | undefined;
 const room = new CaptureRoom({
   memories: () => guest.memories(),
+  expectedBytes: () => pagesOf.expectedBytes(guest.memories()),
   spare: () => {
     const given = spare;
     spare = undefined;
@@ -142,6 +162,7 @@ const room = new CaptureRoom({
 });
 const lookAhead = new LookAhead(guest.twins, room, () => performance.now());
 let copy: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+let whole: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 nextAt = performance.now() + WARM_MS;
 const [entry] = guest.entries('_start', false);
@@ -153,6 +174,8 @@ if (times.pause.length === 0) throw new Error(`${name} ended before it could be 
 const result: PauseResult = {
   program: name!,
   checkpoints: times.pause.length,
+  way,
+  changedBytes: median(changed.length > 1 ? changed.slice(1) : changed),
   frames,
   memoryBytes,
   imageBytes,
@@ -225,12 +248,14 @@ function makeGuest(onPoll: () => boolean, twins?: TwinSource): GuestInstance {
 /** Captures the guest, which was unwound at `unwoundAt`, and lets it go on. */
 function checkpoint(unwoundAt: number): Outcome {
   const stack = guest.captureStack();
-  const { memories, pages } = guest.captureMemory(room.take());
+  const source = { memories: guest.memories(), blank: [], blankIn: 0 };
+  const captured = pagesOf.capture(source, room.take());
+  const { memories } = captured;
   const globals = guest.captureGlobals();
   const tables = guest.captureTables();
   const capturedAt = performance.now();
   // What follows up to here must be what a cell does while the guest stands still, and nothing more.
-  const ordered = source.orders();
+  const ordered = twins.orders();
   const goOn = guest.prepareResume(() => {
     const resumedAt = performance.now();
     times.busy.push(busyMs() - stoppedBusy);
@@ -239,13 +264,24 @@ function checkpoint(unwoundAt: number): Outcome {
     times.rewind.push(resumedAt - capturedAt);
     times.pause.push(resumedAt - stoppedAt);
     frames = Math.max(frames, stack.length);
+    changed.push(captured.bytes.length);
+    image++;
+    // What a cell does meanwhile: it sends the image, and the buffer comes back.
+    if (way !== 'all') {
+      const { buffer } = captured.bytes;
+      pagesOf.givenAway(image, captured);
+      if (!pagesOf.takeBack(image, buffer)) spare = buffer;
+    } else {
+      spare = captured.bytes.buffer;
+    }
+    const { pages } = capturePages(guest.memories(), whole);
+    whole = new Uint8Array(pages.buffer);
     memoryBytes = Math.max(memoryBytes, pages.length);
     const words = stack.reduce((sum, frame) => sum + frame.words.length, 0);
     imageBytes = Math.max(imageBytes, pages.length + words);
-    spare = pages.buffer;
-    if (source.orders() > ordered) waited++;
+    if (twins.orders() > ordered) waited++;
     copyAlone(memories, pages.length);
-    times.restore.push(restore());
+    times.restore.push(restore(pages));
     nextAt =
       times.pause.length < Number(wanted)
         ? performance.now() + BETWEEN_MS
@@ -254,7 +290,7 @@ function checkpoint(unwoundAt: number): Outcome {
   });
   return goOn();
 
-  function restore(): number {
+  function restore(pages: Uint8Array): number {
     const start = performance.now();
     let goesOnAt = start;
     const other = makeGuest(() => true);

@@ -1,6 +1,7 @@
 /** The modules that the benchmark measures beside the kernels, and how to run them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { assemble } from '../test/instrument/assemble.ts';
 import { FLITE_TEXT, fliteArguments, fliteModule } from '../test/programs/flite.ts';
 import { QUICKJS_SCRIPTS, quickjsCommand } from '../test/programs/quickjs.ts';
 import { RUBY_SCRIPT, rubyCommand } from '../test/programs/ruby.ts';
@@ -45,6 +46,30 @@ const flite = (times: number): Program => ({
   args: fliteArguments(again(times, FLITE_TEXT).join(' '), '/out/said.wav'),
 });
 
+/** 64 MB in use, of which one unit of 4 KiB in twenty changes again and again. */
+const CHANGING = `(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1024)
+  (func (export "_start") (local $round i32) (local $at i32)
+    (loop $fill
+      (i64.store (local.get $at) (i64.mul (i64.extend_i32_u (local.get $at)) (i64.const 0x9e3779b97f4a7c15)))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $fill (i32.lt_u (local.get $at) (i32.const 67108864))))
+    (loop $rounds
+      (local.set $at (i32.and (local.get $round) (i32.const 4088)))
+      (loop $some
+        (i32.store (local.get $at) (local.get $round))
+        (local.set $at (i32.add (local.get $at) (i32.const 81920)))
+        (br_if $some (i32.lt_u (local.get $at) (i32.const 67108864))))
+      (local.set $round (i32.add (local.get $round) (i32.const 8)))
+      (br_if $rounds (i32.lt_u (local.get $round) (i32.const 24000000))))))`;
+
+export const CHANGING_HEAP: Program = {
+  name: '64 MB, 5 % changed',
+  bytes: () => assemble(CHANGING),
+  args: [],
+};
+
 /** From large to small. */
 export const INSTRUMENTED: readonly Program[] = [
   ruby(1),
@@ -64,7 +89,9 @@ export const PAUSED: readonly Program[] = [
 ];
 
 export function programNamed(name: string): Program {
-  const found = [...INSTRUMENTED, ...PAUSED].find((program) => program.name === name);
+  const found = [...INSTRUMENTED, ...PAUSED, CHANGING_HEAP].find(
+    (program) => program.name === name,
+  );
   if (found === undefined) throw new Error(`no program is named ${name}`);
   return found;
 }
