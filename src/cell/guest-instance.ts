@@ -445,7 +445,9 @@ function notPutUp(outcome: Outcome): Outcome {
       error: new HostError(
         'ERR_NOT_CAPTURABLE',
         'the captured stack is too deep to be put up again',
-        { hint: 'restore an earlier checkpoint, made when the guest was less deep in its calls' },
+        {
+          hint: 'restore the checkpoint: a guest that is restored has more room, unless this one was; then restore an earlier one',
+        },
       ),
     };
   }

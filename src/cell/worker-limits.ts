@@ -7,5 +7,5 @@ import type { ResourceLimits } from 'node:worker_threads';
  * up to four times as large as those of optimised code.
  */
 export function workerLimits(restored: boolean): ResourceLimits {
-  return { stackSizeMb: restored ? 64 : 8 };
+  return { stackSizeMb: restored ? 128 : 32 };
 }
