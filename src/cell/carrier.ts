@@ -17,7 +17,7 @@ import type { CborValue } from '../cbor/cbor.ts';
 import { HostError } from '../fault/host-error.ts';
 import { reasonOf } from '../fault/reason.ts';
 import { openTracking, type TrackingFds } from '../native/write-tracking.ts';
-import { confineSelf } from './confine-self.ts';
+import { confineSelf, equipSelf } from './confine-self.ts';
 import { type FrameLimits, FrameReader, frameMessage } from './framing.ts';
 import { readHostMessage } from './message-shapes.ts';
 import type { CellMessage, CheckpointMessage, HostMessage, StartMessage } from './protocol.ts';
@@ -30,7 +30,7 @@ import {
   wakeGuest,
 } from './shared-control.ts';
 import { createStdinFeeder } from './stdin-feeder.ts';
-import type { ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import type { Rehearsal, ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
 import { serveTwins } from './twin-service.ts';
 import { monotonicMs, monotonicNs } from './wall-clock.ts';
 
@@ -61,6 +61,8 @@ export interface BegunThread {
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 let confined = false;
+/** Where the host will lay down what the guest is given; null: it is here, or was from the start. */
+let post: number | null = null;
 let tracking: TrackingFds | null = null;
 let thread: GuestThread | null = null;
 /** Who is to blame when the thread breaks down, for a reason. */
@@ -174,6 +176,16 @@ function startGuest(
   };
 }
 
+/** There is time: no guest is there yet. What its thread and this one would load and compile for it, they do now. */
+async function warmUp(worker: Worker, restores: boolean): Promise<void> {
+  const rehearsed = new Promise<void>((resolve) => {
+    worker.once('message', () => resolve());
+  });
+  worker.postMessage('rehearse' satisfies Rehearsal);
+  if (restores) await import('./twin-workshop.ts');
+  await rehearsed;
+}
+
 /** A buffer whose memory the kernel has given already; an empty one when it gives none. */
 function writtenBuffer(bytes: number): ArrayBuffer {
   try {
@@ -194,10 +206,22 @@ function receive(
     confined = true;
     // Confined, it could not open them.
     tracking = openTracking();
-    send({ type: 'confined', held: confineSelf(message), tracksWrites: tracking !== null }, []);
+    const held = confineSelf(message);
+    const answer = (): void =>
+      send({ type: 'confined', held, tracksWrites: tracking !== null }, []);
+    post = message.postFd;
+    if (post === null) answer();
+    else void warmUp(worker, restores).then(answer, fail);
     return;
   }
   if (!confined) throw new HostError('ERR_PROTOCOL', 'The cell was not confined yet.');
+  if (message.type === 'equip') {
+    if (post === null) throw new HostError('ERR_PROTOCOL', 'The cell has nothing to wait for.');
+    const held = equipSelf(post, message);
+    post = null;
+    send({ type: 'equipped', held }, []);
+    return;
+  }
   if (message.type === 'start') {
     if (thread !== null) throw new HostError('ERR_PROTOCOL', 'The cell was started twice.');
     if (restores !== (message.restore !== null)) {

@@ -5,7 +5,9 @@ import { onEveryThread } from '../confine/every-thread.ts';
 import { type KernelCalls, kernelCalls } from '../confine/kernel-calls.ts';
 import { restrictionBy } from '../confine/landlock.ts';
 import { cellFilter } from '../confine/seccomp-filter.ts';
-import type { ConfineMessage, RulesetGrant } from './protocol.ts';
+import { HostError } from '../fault/host-error.ts';
+import { descriptorPost } from '../native/descriptors.ts';
+import type { ConfineMessage, EquipMessage, RulesetGrant } from './protocol.ts';
 
 const RLIMIT_DATA = 2;
 const RLIMIT_CORE = 4;
@@ -34,6 +36,32 @@ export function confineSelf({ dataBytes, ruleset, postFd }: ConfineOrder): Confi
   const filter = cellFilter(kernel.architecture, { pid: process.pid, postFd });
   if (kernel.filterCalls(filter, 'process')) held.push('calls');
   return held;
+}
+
+/**
+ * Takes what the host has laid down in `postFd`, and gives up everything beyond it. Throws ERR_PROTOCOL when it is not
+ * what the message says.
+ */
+export function equipSelf(
+  postFd: number,
+  { dataBytes, places, ruleset }: Omit<EquipMessage, 'type'>,
+): readonly Confinement[] {
+  const kernel = kernelCalls();
+  const received = descriptorPost()?.receive(postFd, {
+    bytesMax: 1,
+    fdsMax: places.length,
+    timeoutMs: 0,
+  });
+  const fds = received?.fds ?? [];
+  const placed = fds.every((fd, at) => kernel!.duplicate(fd, places[at]!));
+  for (const fd of [...fds, postFd]) closeSync(fd);
+  if (fds.length !== places.length || !placed) {
+    throw new HostError('ERR_PROTOCOL', 'The cell was not given what it was told of.', {
+      facts: { told: places.length, given: fds.length, placed },
+    });
+  }
+  if (dataBytes !== null) limitData(kernel!, dataBytes);
+  return ruleset === null ? [] : restrictFiles(kernel!, ruleset);
 }
 
 /** Capabilities, and by Landlock everything that the ruleset does not leave open. */

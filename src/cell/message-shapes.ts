@@ -89,6 +89,12 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     ruleset: nullable(ruleset),
     postFd: nullable(count),
   }),
+  equip: mapOf({
+    type: oneOf('equip'),
+    dataBytes: nullable(count),
+    places: arrayOf(count),
+    ruleset: nullable(ruleset),
+  }),
   start: mapOf({
     type: oneOf('start'),
     cached: boolean,
@@ -146,6 +152,7 @@ const cellMessage: Shape<CellMessage> = variantOf('type', {
     held: arrayOf(oneOf(...CONFINEMENTS)),
     tracksWrites: boolean,
   }),
+  equipped: mapOf({ type: oneOf('equipped'), held: arrayOf(oneOf(...CONFINEMENTS)) }),
   instrumented: mapOf({ type: oneOf('instrumented') }),
   started: mapOf({
     type: oneOf('started'),

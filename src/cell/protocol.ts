@@ -39,6 +39,27 @@ export interface ConfineMessage {
   readonly postFd: number | null;
 }
 
+/**
+ * Host → cell, to one that was told of a `postFd`, once, before `start`: descriptors lie in that socket, and take the
+ * places of those that the cell was begun with.
+ */
+export interface EquipMessage {
+  readonly type: 'equip';
+  /** As in `confine`: no more than there. */
+  readonly dataBytes: number | null;
+  /** Which numbers the descriptors get, in their order. */
+  readonly places: readonly number[];
+  /** One of them. */
+  readonly ruleset: RulesetGrant | null;
+}
+
+/** Cell → host: the answer to `equip`. */
+export interface EquippedMessage {
+  readonly type: 'equipped';
+  /** What is on now besides. */
+  readonly held: readonly Confinement[];
+}
+
 /** Rules of Landlock that the host made: see `confine/landlock.ts`. */
 export interface RulesetGrant {
   readonly hostFd: number;
@@ -183,7 +204,12 @@ export interface SealedMessage {
   readonly failure: string | null;
 }
 
-export type HostMessage = ConfineMessage | StartMessage | CheckpointMessage | SealedMessage;
+export type HostMessage =
+  | ConfineMessage
+  | EquipMessage
+  | StartMessage
+  | CheckpointMessage
+  | SealedMessage;
 
 /** Cell → host, after a module was instrumented in the cell. Attachments: instrumented bytes, plan bytes. */
 export interface InstrumentedMessage {
@@ -257,6 +283,7 @@ export interface FailedMessage {
 
 export type CellMessage =
   | ConfinedMessage
+  | EquippedMessage
   | InstrumentedMessage
   | StartedMessage
   | ImageMessage
@@ -265,7 +292,7 @@ export type CellMessage =
   | FailedMessage;
 
 /** What a cell says once its guest is there. */
-export type GuestMessage = Exclude<CellMessage, ConfinedMessage>;
+export type GuestMessage = Exclude<CellMessage, ConfinedMessage | EquippedMessage>;
 
 /** How a guest ended. `checkpointed`: it was told to stop after a checkpoint and did. */
 export type Ending =

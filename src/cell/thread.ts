@@ -1,7 +1,7 @@
 /**
  * What the cell's main thread and its guest thread say to each other, besides the shared words.
  *
- * The guest thread's first message is `ThreadStart`, once. Byte arrays in `attachments` are transferred,
+ * The guest thread's first message is `ThreadStart`, once, or one `Rehearsal` before it. Byte arrays in `attachments` are transferred,
  * so whoever posts one has lost it; the main thread hands an image's pages back with `buffer` when
  * they are on their way to the host, and the next capture writes into the same bytes.
  */
@@ -9,7 +9,13 @@ import type { MessagePort } from 'node:worker_threads';
 import type { TrackingFds } from '../native/write-tracking.ts';
 import type { CellMessage, SealedMessage, StartMessage } from './protocol.ts';
 
-/** Main thread → guest thread, first of all. */
+/**
+ * Main thread → guest thread, before `ThreadStart`, where there is time until then; it is answered by a message that
+ * says nothing.
+ */
+export type Rehearsal = 'rehearse';
+
+/** Main thread → guest thread, first of all but that. */
 export interface ThreadStart {
   readonly shared: SharedArrayBuffer;
   readonly start: StartMessage;

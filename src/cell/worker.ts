@@ -16,21 +16,39 @@ import type { CellMessage, SealedMessage } from './protocol.ts';
 import { fillFresh } from './randomness.ts';
 import { RemoteTwins } from './remote-twins.ts';
 import { viewSharedControl } from './shared-control.ts';
-import type { ThreadBuffer, ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
+import type { Rehearsal, ThreadBuffer, ThreadOrder, ThreadReport, ThreadStart } from './thread.ts';
 import { monotonicMs, monotonicNs, threadCpuNs, wallClockNs } from './wall-clock.ts';
 import { createWriteWatch } from './write-watch.ts';
 
 assert(parentPort !== null, 'the guest thread is a worker');
 const port = parentPort;
-const { shared, start, module, attachments, twins, tracking } = await new Promise<ThreadStart>(
-  (resolve) => {
-    port.once('message', resolve);
-  },
-);
-const control = viewSharedControl(shared);
+setEngineFlags();
+
+const clock = {
+  realtimeNs: wallClockNs,
+  monotonicNs,
+  cpuNs: threadCpuNs,
+  resolutionNs: 1n,
+};
+const world = { clock, random: fillFresh, nowMs: monotonicMs, native: nativeDescriptors() };
 
 /** Unwinding throws once a frame: traces would make a deep stack cost its square. */
 Error.stackTraceLimit = 0;
+
+async function firstMessage(): Promise<ThreadStart> {
+  const message = await new Promise<ThreadStart | Rehearsal>((resolve) => {
+    port.once('message', resolve);
+  });
+  if (message !== 'rehearse') return message;
+  const { rehearse } = await import('./rehearsal.ts');
+  await rehearse(world);
+  const next = firstMessage();
+  port.postMessage(null);
+  return next;
+}
+
+const { shared, start, module, attachments, twins, tracking } = await firstMessage();
+const control = viewSharedControl(shared);
 
 const spare: ThreadBuffer[] = [];
 const seals = new Map<number, SealedMessage>();
@@ -77,23 +95,14 @@ async function sealed(image: number): Promise<SealedMessage> {
 }
 
 port.on('message', take);
-setEngineFlags();
 
 try {
   await runGuest(
     {
+      ...world,
       shared: control,
-      clock: {
-        realtimeNs: wallClockNs,
-        monotonicNs,
-        cpuNs: threadCpuNs,
-        resolutionNs: 1n,
-      },
-      random: fillFresh,
-      nowMs: monotonicMs,
       report,
       wishStdin: () => send({ wish: 'stdin' }),
-      native: nativeDescriptors(),
       wishBuffer: (bytes) => send({ wish: 'buffer', bytes }),
       sealed,
       writeWatch: () => {

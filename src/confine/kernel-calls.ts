@@ -45,6 +45,8 @@ export interface KernelCalls {
   closeOnStart(first: number): boolean;
   /** Two ends of a stream; null: refused. */
   streamPair(): readonly [number, number] | null;
+  /** The descriptor `to` becomes another one of `from`. */
+  duplicate(from: number, to: number): boolean;
   /** Where the buffer lies. Keeps nothing alive. */
   addressOf(buffer: ArrayBuffer): bigint;
   /** What it gave; negative: refused. */
@@ -64,6 +66,7 @@ export interface KernelCalls {
 const SYS_SECCOMP = { x64: 317n, arm64: 277n } as const;
 const SYS_LANDLOCK_CREATE_RULESET = 444n;
 const SYS_LANDLOCK_ADD_RULE = 445n;
+const SYS_DUP3 = { x64: 292n, arm64: 24n } as const;
 const SYS_GETTID = { x64: 186n, arm64: 178n } as const;
 const SYS_TGKILL = { x64: 234n, arm64: 131n } as const;
 
@@ -191,6 +194,8 @@ function withLibrary(library: NativeLibrary<typeof SIGNATURES>): KernelCalls {
       );
       return made === 0 ? [ends[0]!, ends[1]!] : null;
     },
+    duplicate: (from, to) =>
+      call(SYS_DUP3[architecture], BigInt(from), BigInt(to), BigInt(SOCK_CLOEXEC)) === to,
     addressOf,
     makeCall: ({ number, arguments: [a = 0n, b = 0n, c = 0n] }) => call(BigInt(number), a, b, c),
     threads: () => {

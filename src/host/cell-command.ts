@@ -130,6 +130,26 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
   const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
+  return [...nodeWords(read, write), program.entry];
+}
+
+/**
+ * The same for a cell that is begun before its grants are known: it may read its code, and use what it is given
+ * descriptors of.
+ */
+export function blankArguments(program: CellProgram, restores: boolean): string[] {
+  refuseWildcards(program.codeDirectories);
+  const read = [...program.codeDirectories, OWN_THREADS, '/proc/self/fd'];
+  const entry = restores ? program.restoredEntry : program.entry;
+  return [...nodeWords(read, ['/proc/self/fd']), entry];
+}
+
+/** Whether nothing is granted that something in the cell opens by its name. */
+export function goesByDescriptor({ pools, databases, paths }: CellGrants): boolean {
+  return pools.length + databases.length + paths.length === 0;
+}
+
+function nodeWords(read: readonly string[], write: readonly string[]): string[] {
   return [
     '--permission',
     '--allow-worker',
@@ -142,7 +162,6 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
     '--no-addons',
     ...outermost(read).map((path) => `--allow-fs-read=${path}`),
     ...outermost(write).map((path) => `--allow-fs-write=${path}`),
-    program.entry,
   ];
 }
 

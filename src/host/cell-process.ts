@@ -1,29 +1,20 @@
 /**
- * One cell as the host sees it: a process and a stream of messages.
- *
- * Invariants:
- * 1. Nothing from the cell is passed on before its shape was checked; a wrong message ends the cell.
- * 2. `ended` settles exactly once, after the process is gone and its last message was delivered.
+ * One cell as the host sees it, from the start of its process on, or of one that was begun ahead.
  */
 import { closeSync, readFileSync } from 'node:fs';
-import type { CborValue } from '../cbor/cbor.ts';
-import { type FrameLimits, FrameReader, frameMessage } from '../cell/framing.ts';
-import { readCellMessage } from '../cell/message-shapes.ts';
-import type { CellMessage, ConfinedMessage, GuestMessage, HostMessage } from '../cell/protocol.ts';
+import type { HostMessage } from '../cell/protocol.ts';
 import { CONFINEMENTS, type ConfineMode, type Confinement } from '../confine/confinement.ts';
 import { kernelCalls } from '../confine/kernel-calls.ts';
 import { makeRuleset } from '../confine/landlock.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { UserIds } from '../native/user-rights.ts';
+import { canBeEquipped, equip } from './blank-cell.ts';
 import { type CellGrants, type CellProgram, cellArguments, cellRules } from './cell-command.ts';
+import { type CellEnd, type CellLink, type GuestReceiver, linkCell } from './cell-link.ts';
+import type { BlankSource } from './cell-pool.ts';
 import type { GuestStdio } from './guest-streams.ts';
-import { launch } from './launch.ts';
+import { type LaunchedProcess, launch } from './launch.ts';
 
-/** Room for heads with very deep stacks and very large tables. */
-const CBOR_BYTES_MAX = 2 ** 29;
-/** An instrumented module and its plan, or an image's pages, come as at most this many attachments. */
-const ATTACHMENTS_MAX = 4;
-const INSTRUMENTED_BYTES_MAX = 2 ** 30;
 const PAGE_BYTES = 65_536;
 /**
  * Data that a cell may have: what Node takes by itself (about 1.1 GB counts as such, nearly all of it never
@@ -46,21 +37,14 @@ export interface CellOptions {
   readonly identity: UserIds | null;
   /** Descriptors of this process that the cell has from LOG_FD + 1 on; null: the null device. */
   readonly furtherFds: readonly (number | null)[];
-  readonly onMessage: (
-    message: GuestMessage,
-    attachments: readonly Uint8Array<ArrayBuffer>[],
-  ) => void;
+  /** Where there may be a cell that was begun ahead. */
+  readonly blanks?: BlankSource | undefined;
+  readonly onMessage: GuestReceiver['onMessage'];
 }
 
+const CONTROL_FD = 3;
 /** Descriptor of the log in the cell. */
 export const LOG_FD = 4;
-
-export interface CellEnd {
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** What was wrong with the cell's messages, when that is why it was ended. */
-  readonly fault: HostError | null;
-}
 
 export interface CellProcess {
   readonly pid: number;
@@ -68,6 +52,8 @@ export interface CellProcess {
   readonly held: readonly Confinement[];
   /** Whether the kernel can keep book of what its guest writes. */
   readonly tracksWrites: boolean;
+  /** By which name the cell knows a granted directory: not always by its own. */
+  readonly nameOf: (hostPath: string) => string;
   readonly ended: Promise<CellEnd>;
   send(message: HostMessage, attachments?: readonly Uint8Array[]): void;
   /** SIGKILL; nothing that the guest does can delay it. */
@@ -79,16 +65,67 @@ export interface CellProcess {
  * ERR_CANNOT_CONFINE where the system lacks what `confine` requires.
  */
 export async function startCell(options: CellOptions): Promise<CellProcess> {
-  const { program, grants, confine, logFd, stdio, identity, furtherFds } = options;
-  const orNothing = (fd: number | null): number | 'ignore' => fd ?? 'ignore';
+  const { confine, identity } = options;
+  const { process, link, held, tracksWrites, nameOf } =
+    (await equipOneOf(options)) ?? (await begin(options));
+  const all = CONFINEMENTS.filter((one) => held?.includes(one));
+  const end = async (why: HostError): Promise<never> => {
+    process.kill();
+    await link.ended;
+    throw why;
+  };
+  // A cell that ended before it answered has nothing to be held by; `ended` says what happened.
+  if (held !== null) {
+    if (identity !== null && isTraced(process.pid)) await end(traced());
+    if (confine === 'require' && all.length < CONFINEMENTS.length) await end(cannotConfine(all));
+  }
+  link.deliver({
+    attachmentBytesMax: options.memoryPages * PAGE_BYTES,
+    onMessage: options.onMessage,
+  });
+  const { ended, send } = link;
+  return { pid: process.pid, held: all, tracksWrites, nameOf, ended, send, kill: process.kill };
+}
+
+/** A process that is confined, or has ended (null). */
+interface ConfinedProcess {
+  readonly process: LaunchedProcess;
+  readonly link: CellLink;
+  readonly held: readonly Confinement[] | null;
+  readonly tracksWrites: boolean;
+  readonly nameOf: (hostPath: string) => string;
+}
+
+/** From descriptor 0 on; null: none. */
+function descriptorsOf({ stdio, logFd, furtherFds }: CellOptions): (number | null)[] {
+  return [...(stdio ?? [null, null, null]), null, logFd, ...furtherFds];
+}
+
+function dataBytesFor({ memoryPages }: CellOptions): number {
+  return DATA_BYTES + DATA_PER_GUEST_BYTE * memoryPages * PAGE_BYTES;
+}
+
+/** Takes a cell that was begun ahead; null: there is none that will do. */
+async function equipOneOf(options: CellOptions): Promise<ConfinedProcess | null> {
+  const { blanks, program, grants, identity, confine } = options;
+  const equipment = { grants, dataBytes: dataBytesFor(options), fds: descriptorsOf(options) };
+  if (blanks === undefined || !canBeEquipped(equipment)) return null;
+  const restores = program.entry === program.restoredEntry;
+  const blank = blanks.take({ program, restores, identity, confine });
+  const equipped = blank === null ? null : await equip(blank, equipment);
+  if (blank === null || equipped === null) return null;
+  const { process, link, tracksWrites } = blank;
+  return { process, link, tracksWrites, ...equipped };
+}
+
+async function begin(options: CellOptions): Promise<ConfinedProcess> {
+  const { program, grants, confine, identity } = options;
   const kernel = confine === 'off' ? null : kernelCalls();
   const ruleset = kernel === null ? null : makeRuleset(kernel, cellRules(program, grants));
-  const descriptors = [
-    ...(stdio ?? [null, null, null]).map(orNothing),
-    'control' as const,
-    ...[logFd, ...furtherFds].map(orNothing),
-  ];
-  const cell = await launch({
+  const descriptors = descriptorsOf(options).map((fd, at) =>
+    at === CONTROL_FD ? 'control' : (fd ?? 'ignore'),
+  );
+  const process = await launch({
     node: program.node,
     words: cellArguments(program, grants),
     stdio: ruleset === null ? descriptors : [...descriptors, ruleset.hostFd],
@@ -97,84 +134,21 @@ export async function startCell(options: CellOptions): Promise<CellProcess> {
   }).finally(() => {
     if (ruleset !== null) closeSync(ruleset.hostFd);
   });
-  const { control } = cell;
-  const limits: FrameLimits = {
-    cborBytesMax: CBOR_BYTES_MAX,
-    attachmentsMax: ATTACHMENTS_MAX,
-    attachmentBytesMax: Math.max(options.memoryPages * PAGE_BYTES, INSTRUMENTED_BYTES_MAX),
-  };
-  const reader = new FrameReader(limits);
-  let fault: HostError | null = null;
-  const confined = Promise.withResolvers<Pick<ConfinedMessage, 'held' | 'tracksWrites'>>();
-  let isConfined = false;
-
-  function receive(message: CellMessage, attachments: readonly Uint8Array<ArrayBuffer>[]): void {
-    if ((message.type === 'confined') === isConfined) {
-      throw new HostError('ERR_PROTOCOL', 'The cell spoke of its confinement at the wrong time.');
-    }
-    if (message.type === 'confined') {
-      isConfined = true;
-      confined.resolve(message);
-      return;
-    }
-    options.onMessage(message, attachments);
-  }
-
-  control.on('data', (chunk: Uint8Array) => {
-    if (fault !== null) return;
-    try {
-      for (const { message, attachments } of reader.push(chunk)) {
-        receive(readCellMessage(message), attachments);
-      }
-    } catch (error) {
-      if (!(error instanceof HostError)) throw error;
-      fault = error;
-      cell.kill();
-    }
-  });
-  // A cell that died leaves a broken pipe; its end is told by `close`.
-  control.on('error', () => {});
-  const closed = new Promise<void>((resolve) => {
-    control.on('close', () => resolve());
-  });
-
-  const ended = Promise.all([cell.exited, closed]).then(
-    ([{ status, signal }]): CellEnd => ({ status, signal, fault }),
-  );
-  function send(message: HostMessage, attachments: readonly Uint8Array[] = []): void {
-    if (control.destroyed) return;
-    control.cork();
-    for (const part of frameMessage(message as unknown as CborValue, attachments)) {
-      control.write(part);
-    }
-    control.uncork();
-  }
-
-  const dataBytes = DATA_BYTES + DATA_PER_GUEST_BYTE * options.memoryPages * PAGE_BYTES;
-  send({
+  const link = linkCell(process);
+  link.send({
     type: 'confine',
-    dataBytes: confine === 'off' ? null : dataBytes,
+    dataBytes: confine === 'off' ? null : dataBytesFor(options),
     ruleset: ruleset === null ? null : { ...ruleset, hostFd: descriptors.length },
     postFd: null,
   });
-  // A cell that ends before it answers has nothing to be held by; `ended` says what happened.
-  const answer = await Promise.race([confined.promise, ended.then(() => null)]);
-  const byItself = answer?.held ?? null;
-  if (identity !== null && byItself !== null && isTraced(cell.pid)) {
-    cell.kill();
-    await ended;
-    throw new HostError('ERR_CELL_LOST', 'Another process looks into the one of the guest.', {
-      hint: 'end the debugger or tracer and do it again',
-    });
-  }
-  const all = CONFINEMENTS.filter((one) => cell.held.includes(one) || byItself?.includes(one));
-  if (confine === 'require' && byItself !== null && all.length < CONFINEMENTS.length) {
-    cell.kill();
-    await ended;
-    throw cannotConfine(all);
-  }
-  const tracksWrites = answer?.tracksWrites ?? false;
-  return { pid: cell.pid, held: all, tracksWrites, ended, send, kill: cell.kill };
+  const answer = await link.answer('confined');
+  return {
+    process,
+    link,
+    held: answer === null ? null : [...process.held, ...answer.held],
+    tracksWrites: answer?.tracksWrites ?? false,
+    nameOf: (hostPath) => hostPath,
+  };
 }
 
 /**
@@ -187,6 +161,12 @@ function isTraced(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+function traced(): HostError {
+  return new HostError('ERR_CELL_LOST', 'Another process looks into the one of the guest.', {
+    hint: 'end the debugger or tracer and do it again',
+  });
 }
 
 function cannotConfine(held: readonly Confinement[]): HostError {

@@ -149,6 +149,7 @@ export async function hostRun(tools: HostTools, options: HostRunOptions): Promis
       logFd,
       stdio: options.stdio,
       identity: servedUser(),
+      blanks: tools.blanks,
       furtherFds: [...streams.hostFds, ...sockets.map(({ hostFd }) => hostFd)],
       timeoutMs: request.timeoutMs,
       checkpointEveryMs: request.checkpointEveryMs,

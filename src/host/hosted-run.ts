@@ -4,6 +4,7 @@ import type { Confinement } from '../confine/confinement.ts';
 import type { HostError } from '../fault/host-error.ts';
 import type { Secret } from '../resource/secrets.ts';
 import type { CellProgram } from './cell-command.ts';
+import type { BlankSource } from './cell-pool.ts';
 import type { GuestStdio } from './guest-streams.ts';
 import type { JobRecord, RunOutcome, RunParent } from './job-records.ts';
 import type { JobTable } from './job-table.ts';
@@ -19,6 +20,8 @@ export interface HostTools {
   readonly table: JobTable;
   readonly now: () => Date;
   readonly program: CellProgram;
+  /** Where there may be cells that were begun ahead. */
+  readonly blanks?: BlankSource | undefined;
   readonly instrumenter: string;
 }
 

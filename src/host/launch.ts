@@ -35,6 +35,8 @@ export interface LaunchedProcess {
   readonly held: readonly Confinement[];
   readonly exited: Promise<Exit>;
   kill(): void;
+  /** Whether this process stays as long as that one does; it does unless told otherwise. */
+  keepAlive(whether: boolean): void;
 }
 
 const FIRST_INHERITED = 3;
@@ -58,16 +60,20 @@ export async function launch(order: Launch): Promise<LaunchedProcess> {
       child.on('exit', (status, signal) => resolve({ status, signal }));
     });
     await spawned(child);
+    const control =
+      pair === null
+        ? (child.stdio[stdio.indexOf('control')] as Socket)
+        : new Socket({ fd: pair[0], readable: true, writable: true });
     return {
       pid: child.pid as number,
-      control:
-        pair === null
-          ? (child.stdio[stdio.indexOf('control')] as Socket)
-          : new Socket({ fd: pair[0], readable: true, writable: true }),
+      control,
       held: alone ? ['descriptors'] : [],
       exited,
       kill: () => {
         child.kill('SIGKILL');
+      },
+      keepAlive: (whether) => {
+        for (const one of [child, control]) whether ? one.ref() : one.unref();
       },
     };
   } catch (error) {

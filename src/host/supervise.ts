@@ -26,7 +26,9 @@ import { visibleText } from '../fault/visible-text.ts';
 import type { RetainedPages } from '../image/retained-pages.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import type { CellGrants, CellProgram } from './cell-command.ts';
-import { type CellEnd, type CellProcess, startCell } from './cell-process.ts';
+import type { CellEnd } from './cell-link.ts';
+import type { BlankSource } from './cell-pool.ts';
+import { type CellProcess, startCell } from './cell-process.ts';
 import type { GuestStdio } from './guest-streams.ts';
 import type { Instrumented } from './instrument-cache.ts';
 import type { RunOutcome } from './job-records.ts';
@@ -75,6 +77,7 @@ export interface SuperviseOptions {
   readonly identity: UserIds | null;
   /** See `CellOptions`. */
   readonly furtherFds: readonly (number | null)[];
+  readonly blanks?: BlankSource | undefined;
   /** Counted from the start of the cell; null for none. */
   readonly timeoutMs: number | null;
   readonly checkpointEveryMs: number | null;
@@ -292,9 +295,10 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     stdio: options.stdio,
     identity: options.identity,
     furtherFds: options.furtherFds,
+    blanks: options.blanks,
     onMessage: receive,
   });
-  cell.send(options.start, options.attachments);
+  cell.send(asNamedIn(cell, options.start), options.attachments);
   const { timeoutMs, checkpointEveryMs } = options;
   const deadline =
     timeoutMs === null ? undefined : setTimeout(() => reachLimit({ kind: 'deadline' }), timeoutMs);
@@ -322,6 +326,15 @@ export async function superviseGuest(options: SuperviseOptions): Promise<GuestRu
     },
     reachLimit,
     kill: (signal) => kill({ kind: 'signal', signal, by: 'host' }),
+  };
+}
+
+function asNamedIn({ nameOf }: CellProcess, start: StartMessage): StartMessage {
+  const { preopens, keeping } = start;
+  return {
+    ...start,
+    preopens: preopens.map((one) => ({ ...one, hostPath: nameOf(one.hostPath) })),
+    keeping: keeping === null ? null : { ...keeping, directory: nameOf(keeping.directory) },
   };
 }
 

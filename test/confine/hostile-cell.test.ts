@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CONFINEMENTS, type ConfineMode, type Confinement } from '../../src/confine/confinement.ts';
 import { cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
+import { CellPool } from '../../src/host/cell-pool.ts';
 import { startCell } from '../../src/host/cell-process.ts';
 import { openNativeLibrary } from '../../src/native/library.ts';
 import type { UserIds } from '../../src/native/user-rights.ts';
@@ -78,8 +79,12 @@ interface Attacked {
   readonly main: Readonly<Record<string, string>>;
 }
 
-async function attack(confine: ConfineMode, identity: UserIds | null): Promise<Attacked> {
-  const place = join(scratch, `${confine}-${identity?.uid ?? 'own'}`);
+async function attack(
+  confine: ConfineMode,
+  identity: UserIds | null,
+  ahead = false,
+): Promise<Attacked> {
+  const place = join(scratch, `${confine}-${identity?.uid ?? 'own'}-${ahead}`);
   const [readOnly, writable] = [join(place, 'ro'), join(place, 'rw')];
   for (const directory of [place, readOnly, writable]) mkdirSync(directory);
   for (const directory of [scratch, place, readOnly]) chmodSync(directory, 0o755);
@@ -97,8 +102,12 @@ async function attack(confine: ConfineMode, identity: UserIds | null): Promise<A
   leaked = inheritable(openSync(targets.secret, 'r'));
   const log = join(place, 'log');
   const logFd = openSync(log, 'wx');
+  const pool = new CellPool({ program, identity, confine, fresh: ahead ? 1 : 0, restored: 0 });
+  await pool.settled();
+  expect(pool.size).toBe(ahead ? 1 : 0);
   const cell = await startCell({
     program,
+    blanks: pool,
     grants: {
       ...NO_GRANTS,
       preopens: [
@@ -116,6 +125,7 @@ async function attack(confine: ConfineMode, identity: UserIds | null): Promise<A
   });
   cell.send({ ...EMPTY_START, args: [JSON.stringify(targets)] });
   await cell.ended;
+  pool.close();
   closeSync(logFd);
   return { held: cell.held, ...JSON.parse(readFileSync(log, 'utf8')) };
 }
@@ -143,10 +153,11 @@ describe.runIf(process.platform === 'linux')('a cell that turned hostile', () =>
     expect(succeeded(main)).toEqual(expect.arrayContaining([...ordinary, ...GRANTED]));
   });
 
-  test.each(IS_ROOT ? [null, { uid: 64_321, gid: 64_321 }] : [null])(
-    'can do only what the run was granted, as user %o',
-    async (identity) => {
-      const { held, before, main } = await attack('require', identity);
+  const users = IS_ROOT ? [null, { uid: 64_321, gid: 64_321 }] : [null];
+  test.each(users.flatMap((user) => [false, true].map((ahead) => [user, ahead] as const)))(
+    'can do only what the run was granted, as user %o, begun ahead: %s',
+    async (identity, ahead) => {
+      const { held, before, main } = await attack('require', identity, ahead);
       expect(held).toEqual([...CONFINEMENTS]);
       expect(succeeded(before)).toEqual(GRANTED);
       expect(succeeded(main)).toEqual(GRANTED);

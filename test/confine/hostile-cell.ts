@@ -8,9 +8,10 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import type { CborValue } from '../../src/cbor/cbor.ts';
-import { confineSelf } from '../../src/cell/confine-self.ts';
+import { confineSelf, equipSelf } from '../../src/cell/confine-self.ts';
 import { FrameReader, frameMessage } from '../../src/cell/framing.ts';
 import { readHostMessage } from '../../src/cell/message-shapes.ts';
+import type { CellMessage } from '../../src/cell/protocol.ts';
 import { openNativeLibrary } from '../../src/native/library.ts';
 
 /** What `start.args` name, in this order. */
@@ -260,13 +261,19 @@ function beMain(): void {
     attachmentsMax: 4,
     attachmentBytesMax: 2 ** 24,
   });
+  let postFd: number | null = null;
+  const send = (answer: CellMessage): void => {
+    for (const part of frameMessage(answer as unknown as CborValue, [])) control.write(part);
+  };
   control.on('data', async (chunk: Uint8Array) => {
     for (const { message } of reader.push(chunk)) {
       const told = readHostMessage(message);
       if (told.type === 'confine') {
         await ready;
-        const answer = { type: 'confined', held: confineSelf(told), tracksWrites: false };
-        for (const part of frameMessage(answer as unknown as CborValue, [])) control.write(part);
+        postFd = told.postFd;
+        send({ type: 'confined', held: confineSelf(told), tracksWrites: false });
+      } else if (told.type === 'equip') {
+        send({ type: 'equipped', held: equipSelf(postFd!, told) });
       } else if (told.type === 'start') {
         const targets = JSON.parse(told.args[0]!) as Targets;
         other.postMessage(targets);

@@ -137,6 +137,8 @@ control.on('data', (chunk: Uint8Array) => {
       if (script === 'end instead') end(1);
       if (script === 'serve')
         sendImage({ request: told.request, stop: told.stop, waits: told.stop });
+    } else if (told.type === 'equip') {
+      send({ type: 'equipped', held: [] });
     } else if (script === 'ask and wait') {
       end(told.failure === null ? 0 : 1);
     } else if (script === 'serve' && told.failure !== null) {
