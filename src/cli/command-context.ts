@@ -2,6 +2,7 @@
  * What every command is given: where things are, who asks, where to print, and how.
  */
 import { HostError } from '../fault/host-error.ts';
+import { visibleJson } from '../fault/visible-text.ts';
 import { JobTable } from '../host/job-table.ts';
 import { preparePlaces } from '../host/places.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -27,7 +28,7 @@ export interface CommandContext {
 }
 
 export function printJson(stream: NodeJS.WriteStream, value: unknown): void {
-  stream.write(`${JSON.stringify(value)}\n`);
+  stream.write(`${visibleJson(value)}\n`);
 }
 
 /** Runs `body` with the process table open. */

@@ -36,7 +36,7 @@ const SERVED_WITHIN_MS = 5000;
 /** Resolves never: the process ends with 0 when it was told to stop. */
 export async function serveDaemon(context: CommandContext, options: DaemonOptions): Promise<void> {
   const { err, environment } = context;
-  const say = (text: string): void => void err.write(`stasis: ${text}\n`);
+  const say = (text: string): void => void err.write(`stasis: ${visibleText(text)}\n`);
   const self: UserIds = { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 };
   const peerOf = peerReader();
   if (peerOf === null) {

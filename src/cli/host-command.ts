@@ -3,6 +3,7 @@
  */
 import { styleText } from 'node:util';
 import type { ConfineMode } from '../confine/confinement.ts';
+import { visibleText } from '../fault/visible-text.ts';
 import type { RunEnding } from '../host/run-ending.ts';
 import type { LimitName } from '../resource/limit-reached.ts';
 import { type CommandContext, printJson } from './command-context.ts';
@@ -52,7 +53,7 @@ export async function hostInBackground(
     printJson(context.out, started);
     return;
   }
-  context.out.write(`${started.job}\n`);
+  context.out.write(`${visibleText(started.job)}\n`);
   warnUnconfined(context, started.confine);
   tellListening(context, started.listening);
 }
@@ -64,7 +65,7 @@ function warnUnconfined({ err }: CommandContext, confine: ConfineMode): void {
 
 /** A line on stderr each, as the port may be one that nobody chose. */
 function tellListening({ err }: CommandContext, listening: readonly string[]): void {
-  for (const address of listening) err.write(`stasis: listening on ${address}\n`);
+  for (const address of listening) err.write(`stasis: listening on ${visibleText(address)}\n`);
 }
 
 /** Endings that are not the guest's own deserve a sentence. */
@@ -75,7 +76,7 @@ function describeEnding({ err }: CommandContext, report: JobReport): void {
     return;
   }
   const sentence = endingSentence(ending);
-  if (sentence !== null) err.write(`stasis: ${sentence}\n`);
+  if (sentence !== null) err.write(`stasis: ${visibleText(sentence)}\n`);
   const option = raisingOption(ending);
   if (option === null) return;
   const again = report.kept && report.checkpoints > 0 ? `stasis restore ${report.job}` : 'run it';

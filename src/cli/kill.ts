@@ -2,6 +2,7 @@
  * `stasis kill`: ends a running job. Its checkpoints stay.
  */
 import type { Command } from 'commander';
+import { visibleText } from '../fault/visible-text.ts';
 import { type CommandContext, printJson, signalName } from './command-context.ts';
 
 export function addKillCommand(program: Command, context: CommandContext): void {
@@ -25,7 +26,7 @@ export function addKillCommand(program: Command, context: CommandContext): void 
         const job = await host.kill(name, signal);
         killed.push(job);
         // At once, so that a name that fails later does not hide what was done.
-        if (!json) context.out.write(`${job}\n`);
+        if (!json) context.out.write(`${visibleText(job)}\n`);
       }
       if (json) printJson(context.out, { killed, signal });
     });

@@ -12,7 +12,9 @@ export function describeReceipt(receipt: Receipt): string[] {
     `${goingOn(receipt)} goes on from checkpoint #${receipt.sequence} of ${receipt.stamp}`,
     `  id           ${receipt.checkpoint}`,
     `  made         by ${receipt.cause}, in run ${receipt.madeInRun}`,
-    ...receipt.checks.map((check, at) => `  ${at === 0 ? 'checked' : '       '}      ${check}`),
+    ...receipt.checks.map(
+      (check, at) => `  ${at === 0 ? 'checked' : '       '}      ${visibleText(check)}`,
+    ),
     ...directories.map(
       ({ hostPath, guestPath, readOnly, policy = 'reopen' }) =>
         `  grants       ${visibleText(hostPath)} as ${visibleText(guestPath)}${readOnly ? ', read-only' : ''}${policy === 'reopen' ? '' : `, ${policy}`}`,

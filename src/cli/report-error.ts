@@ -5,7 +5,7 @@ import { styleText } from 'node:util';
 import { ERROR_CODES, type ErrorCode } from '../fault/codes.ts';
 import { EXIT_STATUS } from '../fault/exit-status.ts';
 import { type Facts, HostError } from '../fault/host-error.ts';
-import { visibleText } from '../fault/visible-text.ts';
+import { visibleJson, visibleOutput, visibleText } from '../fault/visible-text.ts';
 
 export interface ErrorObject {
   readonly code: ErrorCode;
@@ -40,8 +40,8 @@ export function reportError(error: unknown, { json, debug, stream }: ErrorStyle)
         hint: 'run it again with --debug and report what it shows',
         facts: {},
       };
-  stream.write(json ? `${JSON.stringify({ error: shown })}\n` : describe(shown, stream));
-  if (debug && error instanceof Error) stream.write(`${stackOf(error)}\n`);
+  stream.write(json ? `${visibleJson({ error: shown })}\n` : describe(shown, stream));
+  if (debug && error instanceof Error) stream.write(`${visibleOutput(stackOf(error))}\n`);
   return known ? ERROR_CODES[error.code] : EXIT_STATUS.hostFailure;
 }
 
@@ -51,7 +51,9 @@ function describe(
 ): string {
   const lines = [
     `${styleText('red', 'error:', { stream })} ${visibleText(message)}${code === null ? '' : ` (${code})`}`,
-    ...Object.entries(facts).map(([name, value]) => `  ${name}: ${visibleText(String(value))}`),
+    ...Object.entries(facts).map(
+      ([name, value]) => `  ${visibleText(name)}: ${visibleText(String(value))}`,
+    ),
   ];
   if (hint !== null) lines.push(`${styleText('cyan', 'try:', { stream })} ${visibleText(hint)}`);
   return `${lines.join('\n')}\n`;

@@ -2,6 +2,7 @@
  * `stasis rm`: removes jobs, with their logs and checkpoints.
  */
 import type { Command } from 'commander';
+import { visibleText } from '../fault/visible-text.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 
 export function addRmCommand(program: Command, context: CommandContext): void {
@@ -21,7 +22,7 @@ export function addRmCommand(program: Command, context: CommandContext): void {
         const job = await host.remove(name, force ?? false);
         removed.push(job);
         // At once, so that a name that fails later does not hide what was done.
-        if (!json) out.write(`${job}\n`);
+        if (!json) out.write(`${visibleText(job)}\n`);
       }
       if (json) printJson(out, { removed });
     });

@@ -16,6 +16,14 @@ export function visibleText(text: string, lengthMax = LENGTH_MAX): string {
   return cut.replace(HIDDEN, escapeCharacter);
 }
 
+/** `value` as JSON that a terminal can be shown: what is hidden is escaped in JSON's own way. */
+export function visibleJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    HIDDEN,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** Like `visibleText` for output: lines and tabs stay, and nothing is cut. */
 export function visibleOutput(text: string): string {
   return text.replace(HIDDEN, (found) =>

@@ -185,7 +185,8 @@ describe('output', () => {
   test('goes where the guest sent it, and into the log as well', async () => {
     const ran = await cli(['run', '--name', 'says', says]);
     expect(ran).toEqual({ status: 0, stdout: 'out\u001b[2J\n', stderr: 'e\u00fcrr\n'.slice(0, 5) });
-    expect(await cli(['logs', 'says'])).toEqual(ran);
+    expect(await cli(['logs', '--raw', 'says'])).toEqual(ran);
+    expect(await cli(['logs', 'says'])).toEqual({ ...ran, stdout: 'out\\u{1b}[2J\n' });
   });
 
   test('of a log can be had with times, and as JSON', async () => {

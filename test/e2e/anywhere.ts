@@ -96,7 +96,7 @@ async function byCommand(job: CapturedJob, point: Captured): Promise<void> {
   expect(run.status).toBe(0);
   expectWhole(job, [point, run]);
   expectEnd(job, point, run.report);
-  const { stdout, stderr } = await job.stasis(['logs', job.name]);
+  const { stdout, stderr } = await job.stasis(['logs', '--raw', job.name]);
   expectWhole(job, [{ stdout, stderr }]);
 }
 

@@ -52,7 +52,7 @@ async function killBoth(job: string): Promise<void> {
 }
 
 async function logOf(job: string): Promise<string> {
-  return String((await stasis(['logs', job])).stdout);
+  return String((await stasis(['logs', '--raw', job])).stdout);
 }
 
 /** Waits until the job has written so many lines. */

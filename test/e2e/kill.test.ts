@@ -120,7 +120,7 @@ async function runJob(state: OpenState, name: string, reference: ReportedRun): P
       await stasis(['rm', name]);
     }
   }
-  const { stdout, stderr } = await stasis(['logs', name]);
+  const { stdout, stderr } = await stasis(['logs', '--raw', name]);
   expect(String(stderr)).toBe('');
   expect(String(stdout)).toBe(String(reference.stdout));
   expect((await stasis(['rm', name])).status).toBe(0);

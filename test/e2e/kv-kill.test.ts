@@ -90,7 +90,7 @@ test(`a ledger survives ${KILLS} kills`, async () => {
         expect(String(error)).toContain('no such table');
       }
     }
-    const { stdout } = await stasis(['logs', name]);
+    const { stdout } = await stasis(['logs', '--raw', name]);
     expect(String(stdout)).toMatch(new RegExp(`\\nnotes ${notes}\\nok kv-ledger\\n$`));
     done.jobs += 1;
     done.notes += notes;
@@ -119,7 +119,7 @@ test('a checkpoint is refused in a transaction, by name, and made outside of one
   }
   expect(told.made).toBeGreaterThan(0);
   expect(told.inTransaction).toBeGreaterThan(0);
-  const { stdout } = await stasis(['logs', 'held']);
+  const { stdout } = await stasis(['logs', '--raw', 'held']);
   expect(String(stdout)).toMatch(/ok kv-ledger\n$/);
 });
 

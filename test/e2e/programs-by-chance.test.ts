@@ -66,7 +66,7 @@ test.each(programCases(scratch))('$name goes on by chance as it would have', asy
     const words = ['restore', '--again', '--id', point.id];
     const survived = await killOnTheWay(stasis, chance, { name, words, killsMax: KILLS - kills });
     expectEnd(job, one, point, survived.outcome);
-    expect(textOf([await stasis(['logs', name])])).toBe(textOf([reference]));
+    expect(textOf([await stasis(['logs', '--raw', name])])).toBe(textOf([reference]));
     expect(contentOf(one)).toBe(wav);
     kills += survived.kills;
     done.kills += survived.kills;

@@ -60,7 +60,7 @@ test.each(programCases(scratch))('$name goes on from anywhere, also after SIGKIL
     const killsMax = Math.min(KILLS_A_JOB, KILLS - kills);
     const survived = await killOnTheWay(stasis, chance, { name, words, killsMax });
     expect(survived.outcome).toEqual(end);
-    expect(textOf([await stasis(['logs', name])])).toBe(textOf([reference]));
+    expect(textOf([await stasis(['logs', '--raw', name])])).toBe(textOf([reference]));
     expect(contentOf(one)).toBe(wav);
     kills += survived.kills;
     done.kills += survived.kills;

@@ -101,7 +101,7 @@ async function killBoth(job: string): Promise<void> {
 }
 
 async function logOf(job: string): Promise<string> {
-  return String((await stasis(['logs', job])).stdout);
+  return String((await stasis(['logs', '--raw', job])).stdout);
 }
 
 test('serves, is killed while it waits in each of its calls, and serves again at the same port', async () => {

@@ -91,7 +91,7 @@ test.each(Object.keys(WAYS))('stopped and restored again and again: %s', async (
     expectCopy(Buffer.from(text, 'latin1'), readFileSync(`${out}.text`));
   } else {
     expectCopy(readFileSync(out));
-    expectCopy((await stasis(['logs', name])).stdout);
+    expectCopy((await stasis(['logs', '--raw', name])).stdout);
   }
   process.stdout.write(`streams: ${way}: ${steps.length} runs, seed ${chance.seed}\n`);
 });
@@ -180,7 +180,7 @@ test('a guest that writes where nobody reads is captured there, and goes on wher
   parts.push(drain(pipe));
   expect(await run.ended).toBe(0);
   expectCopy(Buffer.concat(parts));
-  expectCopy((await stasis(['logs', 'full'])).stdout);
+  expectCopy((await stasis(['logs', '--raw', 'full'])).stdout);
   expect(isBlocking(write)).toBe(true);
   closeSync(write);
   closeSync(pipe);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { visibleOutput, visibleText } from '../../src/fault/visible-text.ts';
+import { visibleJson, visibleOutput, visibleText } from '../../src/fault/visible-text.ts';
 
 test.each([
   ['an escape sequence', '\u001b[31mred', '\\u{1b}[31mred'],
@@ -23,4 +23,13 @@ test('long text is cut', () => {
 test('output keeps its lines and tabs, and its length', () => {
   const text = `${'x'.repeat(5000)}\n\ty\u001b]0;title\u0007`;
   expect(visibleOutput(text)).toBe(`${'x'.repeat(5000)}\n\ty\\u{1b}]0;title\\u{7}`);
+});
+
+test('JSON says the same, and shows what is hidden', () => {
+  const value = { 'k\u009b': ['\u202ea\u001b]52;c;x\u0007', '\u007f\u2028', 'Grüße 😀', 1, null] };
+  const text = visibleJson(value);
+  expect(JSON.parse(text)).toEqual(value);
+  expect(text).toBe(
+    '{"k\\u009b":["\\u202ea\\u001b]52;c;x\\u0007","\\u007f\\u2028","Grüße 😀",1,null]}',
+  );
 });

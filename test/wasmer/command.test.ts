@@ -186,7 +186,7 @@ test('a guest that was killed goes on from its checkpoint', async () => {
     while (isAlive(cell!)) await sleep(2);
     expect(run().outcome).toBe(null);
     expect((await stasis(['restore', 'killed'])).status).toBe(0);
-    expect(text((await stasis(['logs', 'killed'])).stdout)).toBe(text(whole.stdout));
+    expect(text((await stasis(['logs', '--raw', 'killed'])).stdout)).toBe(text(whole.stdout));
   } finally {
     await state.close();
   }
