@@ -1,5 +1,5 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|pool|wasi|start|vault] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|vault] [KERNEL…]`.
  *
  * It prints eight tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
@@ -14,6 +14,7 @@ import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
 import { machineFacts } from './machine.ts';
 import type { PauseResult } from './pause-run.ts';
+import { benchChanged, benchSafepoints } from './pausing.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { measureStarting, type StartResult } from './starting.ts';
@@ -22,7 +23,17 @@ import { GROWING, measureVault, type VaultResult } from './vault.ts';
 import { measureWasi, type WasiResult } from './wasi-hosts.ts';
 
 const MB = 1e6;
-const PARTS = ['kernels', 'instrument', 'pause', 'pool', 'wasi', 'start', 'vault'] as const;
+const PARTS = [
+  'kernels',
+  'instrument',
+  'pause',
+  'changed',
+  'safepoints',
+  'pool',
+  'wasi',
+  'start',
+  'vault',
+] as const;
 type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
@@ -37,6 +48,7 @@ if (only !== undefined && !PARTS.includes(only as Part)) {
 const wants = (part: Part): boolean => only === undefined || only === part;
 const print = (line: string): void => console.log(line);
 const scratch = makeScratch();
+const pausing = { folder: scratch.folder, quick, print };
 
 try {
   const results = {
@@ -45,6 +57,8 @@ try {
     kernels: wants('kernels') ? benchKernels() : [],
     instrument: wants('instrument') ? benchInstrument() : [],
     pause: wants('pause') ? benchPause() : [],
+    changed: wants('changed') ? benchChanged(pausing) : [],
+    safepoints: wants('safepoints') ? benchSafepoints(pausing) : [],
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
     start: wants('start') ? await benchStarting() : [],
