@@ -1,7 +1,7 @@
 /**
  * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|vault] [KERNEL…]`.
  *
- * It prints eight tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
+ * It prints nine tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
  * passes or fails. `docs/performance.md` says what they mean.
  */
@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
+import { type CellStartResult, measureCellStarts } from './cell-starts.ts';
 import { makeScratch, measureApart } from './fresh-process.ts';
 import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
@@ -62,6 +63,7 @@ try {
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
     start: wants('start') ? await benchStarting() : [],
+    cells: wants('start') ? await benchCellStarts() : [],
     vault: wants('vault') ? await benchVault() : null,
     machine: machineFacts(),
   };
@@ -76,7 +78,9 @@ function keep(results: Readonly<Record<string, unknown>>): void {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, 'latest.json');
   const before = only === undefined ? {} : JSON.parse(readFileSync(path, 'utf8'));
-  const after = only === undefined ? results : { ...before, [only]: results[only] };
+  const own = only === 'start' ? ['start', 'cells'] : [only!];
+  const part = Object.fromEntries(own.map((name) => [name, results[name]]));
+  const after = only === undefined ? results : { ...before, ...part };
   writeFileSync(path, `${JSON.stringify(after, null, 2)}\n`);
 }
 
@@ -115,6 +119,19 @@ async function benchStarting(): Promise<readonly StartResult[]> {
   const found = await measureStarting({ folder: scratch.folder, rounds: quick ? 3 : 21 });
   for (const { what, wallMs, cpuMs, ratio, noise } of found) {
     table.row([what, wallMs.toFixed(0), cpuMs.toFixed(0), ratio.toFixed(2), noise.toFixed(2)]);
+  }
+  print('');
+  return found;
+}
+
+async function benchCellStarts(): Promise<readonly CellStartResult[]> {
+  print('A small guest from the request to its end, in a cell begun for it or ahead.\n');
+  const heads = ['wall ms', '/ unconfined, not ahead'];
+  const table = new Table(['cell', ...heads], 24, print);
+  const found = await measureCellStarts(quick ? 3 : 15);
+  for (const { confine, ahead, wallMs, ratio } of found) {
+    const what = `${confine === 'off' ? 'unconfined' : 'confined'}${ahead ? ', begun ahead' : ''}`;
+    table.row([what, wallMs.toFixed(1), ratio.toFixed(2)]);
   }
   print('');
   return found;

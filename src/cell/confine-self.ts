@@ -6,7 +6,7 @@ import { type KernelCalls, kernelCalls } from '../confine/kernel-calls.ts';
 import { restrictionBy } from '../confine/landlock.ts';
 import { cellFilter } from '../confine/seccomp-filter.ts';
 import { HostError } from '../fault/host-error.ts';
-import { descriptorPost } from '../native/descriptors.ts';
+import { type DescriptorPost, descriptorPost } from '../native/descriptors.ts';
 import type { ConfineMessage, EquipMessage, RulesetGrant } from './protocol.ts';
 
 const RLIMIT_DATA = 2;
@@ -14,6 +14,9 @@ const RLIMIT_CORE = 4;
 const RLIMIT_NOFILE = 7;
 /** More than a guest's handles, a pool's files and Node's own together. */
 const DESCRIPTORS_MAX = 8192n;
+
+/** Opened before the filter is on. */
+let post: DescriptorPost | null = null;
 
 export type ConfineOrder = Omit<ConfineMessage, 'type'>;
 
@@ -23,6 +26,8 @@ export type ConfineOrder = Omit<ConfineMessage, 'type'>;
  * begin.
  */
 export function confineSelf({ dataBytes, ruleset, postFd }: ConfineOrder): Confinement[] {
+  // It tries itself by a call that the filter refuses.
+  if (postFd !== null) post = descriptorPost();
   const kernel = dataBytes === null ? null : kernelCalls();
   if (dataBytes === null || kernel === null) return [];
   const held: Confinement[] = [];
@@ -47,7 +52,7 @@ export function equipSelf(
   { dataBytes, places, ruleset }: Omit<EquipMessage, 'type'>,
 ): readonly Confinement[] {
   const kernel = kernelCalls();
-  const received = descriptorPost()?.receive(postFd, {
+  const received = post?.receive(postFd, {
     bytesMax: 1,
     fdsMax: places.length,
     timeoutMs: 0,

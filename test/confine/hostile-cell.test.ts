@@ -105,9 +105,16 @@ async function attack(
   const pool = new CellPool({ program, identity, confine, fresh: ahead ? 1 : 0, restored: 0 });
   await pool.settled();
   expect(pool.size).toBe(ahead ? 1 : 0);
+  let taken: number | null = null;
   const cell = await startCell({
     program,
-    blanks: pool,
+    blanks: {
+      take: (wanted) => {
+        const blank = pool.take(wanted);
+        taken = blank?.process.pid ?? null;
+        return blank;
+      },
+    },
     grants: {
       ...NO_GRANTS,
       preopens: [
@@ -124,6 +131,7 @@ async function attack(
     onMessage: () => {},
   });
   cell.send({ ...EMPTY_START, args: [JSON.stringify(targets)] });
+  expect(taken).toBe(ahead ? cell.pid : null);
   await cell.ended;
   pool.close();
   closeSync(logFd);

@@ -51,9 +51,16 @@ async function run(
 ) {
   runs += 1;
   const log = join(scratch, `log-${runs}`);
+  let taken: number | null = null;
   const supervised = await superviseGuest({
     program,
-    blanks: pool,
+    blanks: {
+      take: (wanted) => {
+        const blank = pool.take(wanted);
+        taken = blank?.process.pid ?? null;
+        return blank;
+      },
+    },
     start: {
       ...EMPTY_START,
       limits: { ...EMPTY_START.limits, memoryPages: 1024, tableEntries: 1000 },
@@ -75,6 +82,8 @@ async function run(
     onStarted: () => {},
     onTrouble: () => {},
   });
+  // A run that falls back to a cell of its own would hide that the other one was of no use.
+  if (taken !== null) expect(supervised.cellPid).toBe(taken);
   const { ending, fuel } = await supervised.ended;
   const stdout = readStreams(readFileSync(log)).stdout.toString();
   return { ending, fuel, stdout, held: supervised.held, pid: supervised.cellPid };
@@ -94,6 +103,7 @@ describe.runIf(kernelCalls() !== null)('cells that were begun ahead', () => {
 
     const args = ['nqueens', '6'];
     const cold = await run(none, 'nqueens.wasm', { args });
+    expect(pool.size).toBe(1);
     const warm = await run(pool, 'nqueens.wasm', { args });
     expect(cold.stdout).toContain('6 queens: 4 solutions');
     const { pid: _, ...seen } = warm;
