@@ -14,7 +14,7 @@ export function addVaultBackupCommand(vault: Command, context: CommandContext): 
     .command('backup')
     .summary('copy the vault while it is used')
     .description(
-      'Copy the vault as it is at one moment, with the process table and the modules that its checkpoints need, or bring an earlier backup up to date. The master key is not copied: keep it elsewhere. Logs and what jobs keep of files are not copied either.',
+      'Copy the vault as it is at one moment, with the process table, the logs and the modules that its checkpoints need, or bring an earlier backup up to date. The master key is not copied: keep it elsewhere. What jobs keep to undo changes of files in directories that are rolled back is not copied either.',
     )
     .argument('<dir>', 'an empty directory, or one with an earlier backup')
     .option('--json', 'print one JSON object')

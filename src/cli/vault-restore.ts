@@ -7,6 +7,7 @@ import { preparePlaces } from '../host/places.ts';
 import { type CommandContext, printJson, refuseElsewhere } from './command-context.ts';
 import { settingsPlaces } from './settings.ts';
 import { withProgress } from './terminal.ts';
+import { damaged, printFindings } from './vault-verify.ts';
 
 interface RestoreOptions {
   readonly acceptRollback?: boolean;
@@ -18,7 +19,7 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
     .command('restore')
     .summary('put a backup back')
     .description(
-      'Make the vault, the process table and the modules out of a backup. A vault or a process table that is there is never overwritten. The key of the backup has to be in its place.',
+      'Make the vault, the process table, the modules and the logs out of a backup, and look through the structure of what was put back. A vault or a process table that is there is never overwritten. The key of the backup has to be in its place.',
     )
     .argument('<dir>', 'a directory that stasis vault backup has made')
     .option('--accept-rollback', 'even if the witness has seen a newer vault than the backup')
@@ -45,9 +46,12 @@ export function addVaultRestoreCommand(vault: Command, context: CommandContext):
       const state = restoreState(places, backup);
       if (json) {
         printJson(out, { directory: places.vault, ...done, ...state });
+        if (done.findings.length > 0) throw damaged(done.findings);
         return;
       }
       const table = state.table ? 'the process table' : 'the process table that is here was kept';
       out.write(`${done.packs} packs, ${state.modules} modules; ${table}.\n`);
+      printFindings(context, done.findings);
+      if (done.findings.length > 0) throw damaged(done.findings);
     });
 }

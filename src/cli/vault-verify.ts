@@ -14,6 +14,7 @@ import { withProgress } from './terminal.ts';
 interface VerifyOptions {
   readonly readData?: boolean;
   readonly restore?: boolean;
+  readonly repair?: boolean;
   readonly vault?: string;
   readonly json?: boolean;
 }
@@ -27,19 +28,38 @@ export function addVaultVerifyCommand(vault: Command, context: CommandContext): 
     )
     .option('--read-data', 'decrypt every chunk, too, and hold it against its name')
     .option('--restore', 'then put every image into memory as a restore does, too, and compare')
+    .option(
+      '--repair',
+      'first count anew what is counted and not sealed: uses of chunks, used bytes of packs',
+    )
     .option('--vault <dir>', 'another vault with the same key, such as a backup')
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  $ stasis vault verify --read-data')
     .action(async (options: VerifyOptions) => {
       const place = options.vault === undefined ? {} : { directory: resolve(options.vault) };
       const request = { depth: depthOf(options) };
-      const verified = await withExistingVault(
+      const { repaired, verified } = await withExistingVault(
         context,
-        (opened) => withProgress('verifying the vault', context.err, opened.verify(request)),
+        async (opened) => {
+          const counting = options.repair ? opened.repairCounts() : Promise.resolve(null);
+          const repaired = await withProgress('counting anew', context.err, counting);
+          const verifying = opened.verify(request);
+          const verified = await withProgress('verifying the vault', context.err, verifying);
+          return { repaired, verified };
+        },
         place,
       );
-      if (options.json) printJson(context.out, verified);
-      else printVerified(context, verified);
+      if (options.json) {
+        printJson(context.out, repaired === null ? verified : { ...verified, repaired });
+      } else {
+        if (repaired !== null) {
+          const { chunks, droppedChunks, packs } = repaired;
+          context.out.write(
+            `repaired     ${chunks} counts of chunks (${droppedChunks} chunks dropped), ${packs} of packs\n`,
+          );
+        }
+        printVerified(context, verified);
+      }
       if (verified.findings.length > 0) throw damaged(verified.findings);
     });
 }
@@ -49,8 +69,7 @@ function depthOf({ readData, restore }: VerifyOptions): VerifyRequest['depth'] {
   return readData ? 'data' : 'structure';
 }
 
-function printVerified({ out }: CommandContext, verified: Verified): void {
-  const { owners, checkpoints, packs, entries, head, chunks, bytes, images, findings } = verified;
+export function printFindings({ out }: CommandContext, findings: readonly Finding[]): void {
   for (const { owner, checkpoint, sentence, facts } of findings) {
     const told = Object.entries(facts).map(([name, value]) => `${name} ${value}`);
     const where = [owner, checkpoint]
@@ -58,20 +77,26 @@ function printVerified({ out }: CommandContext, verified: Verified): void {
       .map((part) => visibleText(part));
     out.write(`${[...where, sentence, ...told].join('  ')}\n`);
   }
+}
+
+function printVerified(context: CommandContext, verified: Verified): void {
+  const { out } = context;
+  const { owners, checkpoints, packs, entries, head, chunks, bytes, images, findings } = verified;
+  printFindings(context, findings);
   out.write(`owners       ${owners}\ncheckpoints  ${checkpoints}\npacks        ${packs}\n`);
   if (chunks > 0) out.write(`decrypted    ${chunks} chunks, ${prettyBytes(bytes)}\n`);
   if (images > 0) out.write(`restored     ${images} images\n`);
   out.write(`ledger       ${entries} entries, head ${head}\n`);
 }
 
-function damaged(findings: readonly Finding[]): HostError {
+export function damaged(findings: readonly Finding[]): HostError {
   const count = findings.length;
   return new HostError(
     'ERR_VAULT_DAMAGED',
     `${count} ${count === 1 ? 'thing is' : 'things are'} not as written to the vault.`,
     {
       facts: { findings: count },
-      hint: 'remove the checkpoints that are named, or put the vault back from a backup',
+      hint: 'remove the checkpoints that are named, or put the vault back from a backup; wrong counts are mended by --repair',
     },
   );
 }

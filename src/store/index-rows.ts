@@ -110,6 +110,38 @@ export function prepareIndexRows(database: DatabaseSync): IndexTransaction & {
       await insertChunks(owner, rows);
       return freed;
     },
+    setCounts: async (owner, uses) => {
+      const change = { chunks: 0, droppedChunks: 0 };
+      const set = prepare('UPDATE chunks SET refs = ? WHERE number = ?');
+      const drop = prepare('DELETE FROM chunks WHERE number = ?');
+      const rows = prepare(
+        'SELECT number, lower(hex(identity)) AS name, refs FROM chunks WHERE owner = ?',
+      ).all(owner);
+      for (const [index, row] of rows.entries()) {
+        if (index % ROWS_PER_TURN === ROWS_PER_TURN - 1) await turn();
+        const refs = uses.get(text(row, 'name')) ?? 0;
+        if (refs === integer(row, 'refs', Number.MIN_SAFE_INTEGER)) continue;
+        change.chunks++;
+        if (refs > 0) set.run(refs, integer(row, 'number'));
+        else drop.run(integer(row, 'number'));
+        if (refs === 0) change.droppedChunks++;
+      }
+      const used = '(SELECT coalesce(sum(stored_bytes), 0) FROM chunks WHERE pack = packs.number)';
+      const { changes } = prepare(
+        `UPDATE packs SET used_bytes = ${used} WHERE owner = ? AND used_bytes <> ${used}`,
+      ).run(owner);
+      const freedPacks = prepare('SELECT number FROM packs WHERE owner = ?')
+        .all(owner)
+        .map((row) => integer(row, 'number'))
+        .filter(isWithoutChunks)
+        .map(freePack);
+      prepare(
+        `UPDATE owners SET (pack_bytes, used_bytes) =
+         (SELECT coalesce(sum(bytes), 0), coalesce(sum(used_bytes), 0) FROM packs WHERE owner = ?1)
+         WHERE number = ?1`,
+      ).run(owner);
+      return { ...change, packs: Number(changes), freedPacks };
+    },
     nextGeneration: async () =>
       integer(
         prepare('UPDATE vault SET generation = generation + 1 RETURNING generation').get(),

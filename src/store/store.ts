@@ -182,6 +182,11 @@ export interface IndexTransaction extends IndexView {
     packs: readonly PackRow[],
     rows: readonly ChunkUse[],
   ): Promise<readonly string[]>;
+  /**
+   * Sets how often each of an owner's chunks is used, by the hex of its identity; what is not named is not used, and
+   * is dropped. Packs without chunks become trash. Counts what is used of packs and owners anew.
+   */
+  setCounts(owner: number, uses: ReadonlyMap<string, number>): Promise<CountsChange>;
   /** Begins the next generation of trash, and gives its number. */
   nextGeneration(): Promise<number>;
   addCheckpoint(row: CheckpointRow): Promise<void>;
@@ -255,6 +260,14 @@ export interface ChunkRow {
 /** How many checkpoints use a chunk. */
 export interface ChunkUse extends ChunkRow {
   readonly refs: number;
+}
+
+/** What was wrong, and is not any more. */
+export interface CountsChange {
+  readonly chunks: number;
+  readonly droppedChunks: number;
+  readonly packs: number;
+  readonly freedPacks: readonly string[];
 }
 
 export interface CheckpointKey {

@@ -3,7 +3,7 @@
  * as it lives, and that the kernel unlocks when it dies, however it dies.
  *
  * Node has no lock of its own, so SQLite's is used: the lease is an empty database within an exclusive
- * transaction that never writes. That holds across process-id namespaces, where a number in a name would
+ * transaction that is never committed. That holds across process-id namespaces, where a number in a name would
  * not. Leases are taken and judged only inside a write transaction of the index, so nobody judges a lease
  * that is made but not locked yet.
  */
@@ -21,6 +21,9 @@ export function takeLease(path: string): Lease | null {
   try {
     // In memory: the lock is the point, and a journal would be a second file to clean up.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    // A file that can't be opened for writing is opened for reading without a word, and then nothing is locked.
+    // This change fails there; here it stays in memory, since nobody commits it.
+    database.exec('PRAGMA user_version = 1');
   } catch (error) {
     database.close();
     if (isBusy(error)) return null;

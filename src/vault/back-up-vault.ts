@@ -65,9 +65,14 @@ async function copyVault(store: Store, { from, to, files }: CopyPlaces): Promise
   try {
     await makeDurableDirectory(packs, files);
     await files.makeDirectory(join(to, 'writers'));
-    if ((await files.look(partial)) !== null) await files.remove(partial);
+    // A journal that a copy left when it was cut off would be taken for this one's.
+    for (const name of [`${partial}-journal`, partial]) {
+      if ((await files.look(name)) !== null) await files.remove(name);
+    }
     // SQLite would make it readable for everybody.
     await (await files.create(partial)).close();
+    // By its name a copy that was cut off is known, before there is anything else of it.
+    await files.syncDirectory(to);
   } catch (error) {
     throw ioFailure('make the backup', error);
   }
@@ -79,7 +84,7 @@ async function copyVault(store: Store, { from, to, files }: CopyPlaces): Promise
     for (const name of named) {
       if (there.has(name)) continue;
       const scratch = join(packs, `${name}.partial`);
-      if (there.has(`${name}.partial`)) await files.remove(scratch);
+      if (there.delete(`${name}.partial`)) await files.remove(scratch);
       done.copiedBytes += await copyWhole(join(from, 'packs', name), scratch, files);
       await files.rename(scratch, join(packs, name));
       done.copiedPacks++;
@@ -134,6 +139,15 @@ async function refuseOtherVault(store: Store, to: string, files: FilePort): Prom
   }
 }
 
+/** Whether a copy was begun there, and has no index yet. */
+async function isCutOff(to: string, files: FilePort): Promise<boolean> {
+  try {
+    return (await files.look(join(to, 'index.partial'))) !== null;
+  } catch (error) {
+    throw ioFailure('look at the place for the vault', error);
+  }
+}
+
 /** A directory that holds something else than a backup is left alone. */
 async function refuseForeign(to: string, files: FilePort): Promise<void> {
   let names: readonly string[] = [];
@@ -143,7 +157,7 @@ async function refuseForeign(to: string, files: FilePort): Promise<void> {
   } catch (error) {
     throw ioFailure('look at the place for the backup', error);
   }
-  const own = /^(packs|writers|index\.(partial|sqlite(-wal|-shm)?))$/;
+  const own = /^(packs|writers|index\.(partial(-journal)?|sqlite(-wal|-shm)?))$/;
   if (names.every((name) => own.test(name))) return;
   throw new HostError('ERR_USAGE', 'The place for the backup holds something else.', {
     facts: { directory: to },
@@ -162,7 +176,7 @@ export async function checkRestorePlaces({ from, to, files }: CopyPlaces): Promi
     });
   }
   const found = await findEmbeddedStore(to, files);
-  if (!found.index && !found.packs) return;
+  if (!found.index && (!found.packs || (await isCutOff(to, files)))) return;
   throw new HostError('ERR_STATE_ACCESS', 'There is a vault already, and it is not overwritten.', {
     facts: { directory: to },
     hint: 'move it away first; what the backup lacks would be lost',

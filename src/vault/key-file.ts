@@ -102,7 +102,9 @@ async function linkUnlessThere(from: string, path: string, files: FilePort): Pro
   try {
     await files.link(from, path);
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
+    // Whoever made the vault meanwhile took our file for one that was left behind.
+    const isSwept = errorCode(error) === 'ENOENT' && (await files.look(path)) !== null;
+    if (errorCode(error) !== 'EEXIST' && !isSwept) throw error;
   }
 }
 
@@ -127,14 +129,14 @@ export async function createNextKey(
   return createKeyFile({ ...options, path });
 }
 
-/** Whether a rotation was begun and not ended, or broken off before the new key was whole. */
+/** Whether a rotation was begun and not ended, or a key was not whole when whoever made it was killed. */
 export async function hasNextKey(options: KeyFileOptions): Promise<boolean> {
   const next = nextKeyPath(options.path);
   if ((await readKeyFile({ ...options, path: next })) !== null) return true;
-  return (await leftScratches(next, options.files)).length > 0;
+  return (await leftScratches(options.path, options.files)).length > 0;
 }
 
-/** Scratch files of `path` that whoever wrote them left when it was killed, or has not linked yet. */
+/** Scratch files of `path` and of its `.next` that whoever wrote them left when it was killed, or has not linked yet. */
 async function leftScratches(path: string, files: FilePort): Promise<string[]> {
   const directory = dirname(path);
   const names = await files.list(directory).catch((error: unknown) => {
@@ -159,8 +161,7 @@ export async function settleNextKey(
   const { path, files } = options;
   const next = await readKeyFile({ ...options, path: nextKeyPath(path) });
   try {
-    for (const scratch of await leftScratches(nextKeyPath(path), files))
-      await files.remove(scratch);
+    for (const scratch of await leftScratches(path, files)) await files.remove(scratch);
     if (next === null) return;
     if (isRight(next)) await files.rename(nextKeyPath(path), path);
     else await files.remove(nextKeyPath(path));

@@ -67,6 +67,12 @@ export type LedgerEvent =
     }
   | { readonly event: 'repacked'; readonly freedPacks: readonly string[] }
   | {
+      readonly event: 'counts repaired';
+      readonly chunks: number;
+      readonly packs: number;
+      readonly freedPacks: readonly string[];
+    }
+  | {
       readonly event: 'rollback accepted';
       /** What the witness had seen. */
       readonly seenNumber: number;

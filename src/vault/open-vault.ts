@@ -35,6 +35,7 @@ import {
 import { checkOwnerList, sealOwnerList } from './owner-list.ts';
 import { reencryptOwners } from './reencrypt-owner.ts';
 import { removeCheckpoints, TRASH_GENERATIONS } from './remove-checkpoints.ts';
+import { repairCounts } from './repair-counts.ts';
 import { finishRotation, rotateKey } from './rotate-key.ts';
 import { sealCheckpoint } from './seal-checkpoint.ts';
 import { findCheckpoint, selectCheckpoints } from './select-checkpoint.ts';
@@ -262,6 +263,7 @@ function bindVault(
     noteRestored: () => noteRestored(context),
     shredOwner: (owner) => shredOwner(context, owner),
     verify: (request) => verifyVault(context, request),
+    repairCounts: () => repairCounts(context),
     backUp: (directory) => backUpVault(context, { from: where, to: directory, files }),
     collect: (request) => collectGarbage(context, { ...COLLECT_DEFAULTS, ...request }),
     rotateKey: (request) => rotateKey(context, master, request),

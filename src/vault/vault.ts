@@ -22,6 +22,7 @@ import type {
 } from './checkpoint-info.ts';
 import type { Collected, CollectRequest } from './collect-garbage.ts';
 import type { VaultCaps } from './quota.ts';
+import type { Repaired } from './repair-counts.ts';
 import type { Rotated, RotateRequest } from './rotate-key.ts';
 
 import type { Shredded } from './shred-owner.ts';
@@ -119,6 +120,8 @@ export interface Vault {
   usage(owner?: string): Promise<VaultUsage>;
   /** Looks through everything, and tells what is not as it was written (`verify-vault.ts`). */
   verify(request: VerifyRequest): Promise<Verified>;
+  /** Counts anew what is counted and not sealed (`repair-counts.ts`). Throws ERR_VAULT_DAMAGED. */
+  repairCounts(): Promise<Repaired>;
   /** Makes or brings up to date a copy that can be opened as a vault (`back-up-vault.ts`). */
   backUp(directory: string): Promise<BackedUp>;
   /** Notes in the ledger that this vault was made out of a backup. */

@@ -155,6 +155,7 @@ interface OwnerView {
   readonly records: ReadonlyMap<string, CheckpointRecord>;
   readonly uses: readonly ChunkUse[];
   readonly packs: Awaited<ReturnType<IndexView['packs']>>;
+  readonly totals: Awaited<ReturnType<IndexView['packTotals']>>;
 }
 
 async function verifyOwner(
@@ -179,10 +180,11 @@ async function verifyOwner(
       });
     }
     const [uses, packs] = [await view.chunkUses(owner.number), await view.packs(owner.number)];
-    return { owner, checkpoints: checkpoints.length, records, uses, packs };
+    const totals = await view.packTotals(owner.number);
+    return { owner, checkpoints: checkpoints.length, records, uses, packs, totals };
   });
   if (found === null) return;
-  const { owner, checkpoints, records, uses, packs } = found;
+  const { owner, checkpoints, records, uses, packs, totals } = found;
   progress.packs += packs.length;
   for (const pack of packs) {
     await note(name, null, () => checkPack(context, pack, uses));
@@ -197,6 +199,7 @@ async function verifyOwner(
   if (records.size === checkpoints) {
     await note(name, null, async () => checkCounts(uses, counted));
   }
+  await note(name, null, async () => checkTotals(packs, totals));
   if (depth === 'structure') return;
   const manifests = new Set([...records.values()].map(({ manifest }) => hex(manifest)));
   for (let at = 0; at < uses.length; at += CHUNKS_AT_ONCE) {
@@ -239,6 +242,16 @@ async function countChunks(
   const { identities } = await readManifest(context, owner, manifest);
   const distinct = new Set([...identities, manifest].map(hex));
   for (const name of distinct) counted.set(name, (counted.get(name) ?? 0) + 1);
+}
+
+/** By these quotas and collections go. */
+function checkTotals(packs: OwnerView['packs'], totals: OwnerView['totals']): void {
+  const sum = (of: (pack: OwnerView['packs'][number]) => number): number =>
+    packs.reduce((total, pack) => total + of(pack), 0);
+  const counted = { bytes: sum(({ bytes }) => bytes), usedBytes: sum((pack) => pack.usedBytes) };
+  if (counted.bytes === totals.bytes && counted.usedBytes === totals.usedBytes) return;
+  const facts = { counted: totals.bytes, bytes: counted.bytes };
+  throw vaultDamaged("The sum of an owner's packs", facts);
 }
 
 /** A chunk that is named and not there, and one that would be dropped too early, lose an image. */

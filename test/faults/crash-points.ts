@@ -121,6 +121,7 @@ async function crashRecovery(
     const expected = {
       kept: new Map([...before.kept, ...since.kept]),
       gone: new Set([...before.gone, ...since.gone]),
+      facts: new Map([...before.facts, ...since.facts]),
       backedUp: before.backedUp,
     };
     const images = new Map([...recording.images, ...recovery.images]);

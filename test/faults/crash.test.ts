@@ -4,7 +4,8 @@
  */
 import { rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { BOB, makeImage } from '../vault/test-vault.ts';
+import type { ClaimRequest } from '../../src/vault/use.ts';
+import { ALICE, BOB, makeImage } from '../vault/test-vault.ts';
 import { crashEverywhere } from './crash-points.ts';
 import { type Recorder, record } from './recording.ts';
 import { scratchRoot } from './survivor.ts';
@@ -95,4 +96,54 @@ test('a vault is backed up twice, and power is lost after each operation', () =>
     await recorder.remove(vault, [first]);
     await recorder.backUp(vault);
     await vault.close();
+  }));
+
+const USE: ClaimRequest = { job: 'job-1', run: 2, how: 'once', fateOf: () => 'running' };
+
+test('a checkpoint is claimed and used up, operators come and go, and power is lost after each operation', () =>
+  cutEverywhere('claims and operators', async (recorder) => {
+    const vault = await recorder.openVault();
+    const first = await recorder.seal(vault, 'first', makeImage(1, 1));
+    const second = await recorder.seal(vault, 'second', makeImage(2, 1));
+    recorder.begin();
+    await recorder.change(vault, `use of ${first}`, 'claimed', () =>
+      vault.claim(ALICE, first, USE),
+    );
+    await recorder.change(vault, 'operators', BOB.owner, () => vault.grant(ALICE, BOB.owner));
+    await recorder.change(vault, `use of ${first}`, 'none', () =>
+      vault.settle(ALICE, first, USE, false),
+    );
+    await recorder.change(vault, `use of ${second}`, 'claimed', () =>
+      vault.claim(ALICE, second, USE),
+    );
+    // The checkpoint that a run seals uses up the one that it began at, in one step.
+    await recorder.change(vault, `use of ${second}`, 'used', () =>
+      recorder.seal(vault, 'third', makeImage(3, 1), ALICE, { from: second, run: USE.run }),
+    );
+    await recorder.change(vault, 'operators', '', () => vault.revoke(ALICE, BOB.owner));
+    await vault.close();
+  }));
+
+test('an owner is shredded beside a witness, and power is lost after each operation', () =>
+  cutEverywhere('shredding and a witness', async (recorder) => {
+    recorder.witnessed = true;
+    const vault = await recorder.openVault();
+    await recorder.seal(vault, 'kept', makeImage(1, 1));
+    await recorder.seal(vault, 'doomed', makeImage(2, 1), BOB);
+    recorder.begin();
+    await recorder.seal(vault, 'another', makeImage(3, 1), BOB);
+    await recorder.shred(vault, BOB);
+    await recorder.seal(vault, 'later', makeImage(4, 1));
+    await vault.close();
+  }));
+
+test('a backup is put back, and power is lost after each operation', () =>
+  cutEverywhere('restoring a backup', async (recorder) => {
+    const vault = await recorder.openVault();
+    await recorder.seal(vault, 'first', makeImage(1, 2));
+    await recorder.seal(vault, 'second', makeImage(2, 1), BOB);
+    await recorder.backUp(vault);
+    await vault.close();
+    recorder.begin();
+    await recorder.restore();
   }));

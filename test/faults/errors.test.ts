@@ -6,8 +6,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { ClaimRequest } from '../../src/vault/use.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { ALICE, makeImage, opensAs } from '../vault/test-vault.ts';
+import { ALICE, BOB, makeImage, opensAs } from '../vault/test-vault.ts';
 import { crashEverywhere } from './crash-points.ts';
 import { FAULT_PLANS, type FaultPlan, faultEverywhere, type Met } from './fault-everywhere.ts';
 import { type Recorder, record } from './recording.ts';
@@ -24,11 +25,11 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
   [/^half of it/, 'what is missing is written or read by another call'],
   [/^EINTR once .*: sqlite (read|write|truncate|open|create)/, 'SQLite does it again'],
   [
-    /: port close .*\.(pack|lease)$/,
+    /: port close .*\.(pack|lease|hold)$/,
     'what counts was synced before, and it is closed all the same',
   ],
   [/: port close .*(index\.sqlite)$/, 'an empty file; SQLite opens it by its name'],
-  [/: port remove .*\.(pack|lease|new)$/, 'the next sweep or nobody looks at it'],
+  [/: port remove .*\.(pack|lease|hold|new)$/, 'the next sweep or nobody looks at it'],
   [
     /removing: port (list|look|syncDirectory) vault\/(packs|writers)/,
     'it is removed by then, and the next sweep empties the trash',
@@ -40,7 +41,7 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
   [/: sqlite remove .*-(wal|journal)$/, 'its content has no meaning any more'],
   [/removing: sqlite /, 'the rows were gone by then; the next sweep deletes the pack'],
   [
-    /changing keys: sqlite (read .*-wal|write .*sqlite)$/,
+    /(changing keys|shredding): sqlite (read .*-wal|write .*sqlite)$/,
     'the log is moved into the index by a later commit',
   ],
   [/closing: sqlite .*index\.sqlite(-wal)?$/, "SQLite's log stays, and says it all"],
@@ -187,6 +188,83 @@ describe.each(NIGHTLY ? FAULT_PLANS : FAULT_PLANS.slice(0, 1))('$name', (plan) =
       ),
   );
 });
+
+const USE: ClaimRequest = { job: 'job-1', run: 2, how: 'once', fateOf: () => 'running' };
+
+/** What else is written, each in turns with what takes it back. */
+describe.each(NIGHTLY ? FAULT_PLANS : FAULT_PLANS.slice(0, 1))('$name', (plan) => {
+  test('at any operation of claims and operators', () =>
+    withVault('claims and operators', plan, async ({ recorder, vault, kept }) => {
+      let [isClaimed, isGranted] = [false, false];
+      return faultEverywhere(
+        recorder,
+        plan,
+        async () => {
+          recorder.phase = 'claiming';
+          await (isClaimed ? vault.settle(ALICE, kept, USE, false) : vault.claim(ALICE, kept, USE));
+          isClaimed = !isClaimed;
+          await (isGranted ? vault.revoke(ALICE, BOB.owner) : vault.grant(ALICE, BOB.owner));
+          isGranted = !isGranted;
+        },
+        async () => {
+          expect(await vault.use(ALICE, kept)).toEqual(
+            isClaimed ? { state: 'claimed', job: 'job-1', run: 2 } : null,
+          );
+          expect(await vault.operators(ALICE)).toEqual(isGranted ? [BOB.owner] : []);
+        },
+      );
+    }));
+
+  test('at any operation of backing up', () =>
+    withVault('backing up', plan, async ({ recorder, vault, kept }) => {
+      await recorder.backUp(vault);
+      let next = await recorder.seal(vault, 'next', IMAGE);
+      return faultEverywhere(
+        recorder,
+        plan,
+        () => recorder.backUp(vault),
+        async (met, round) => {
+          expect((await vault.list(ALICE)).map(({ id }) => id)).toEqual([next, kept]);
+          // Of two moments: of the one before, or of this one; either way whole.
+          await checkBackup(recorder, (ids) => {
+            expect(ids).toContain(kept);
+            if (met?.error == null) expect(ids).toContain(next);
+          });
+          if (met?.error != null) return;
+          await recorder.remove(vault, [next]);
+          next = await recorder.seal(vault, `next ${round}`, IMAGE);
+        },
+      );
+    }));
+
+  test('at any operation of shredding an owner', () =>
+    withVault('shredding', plan, async ({ recorder, vault, kept }) => {
+      let doomed = await recorder.seal(vault, 'doomed', IMAGE, BOB);
+      return faultEverywhere(
+        recorder,
+        plan,
+        () => recorder.shred(vault, BOB),
+        async (met, round) => {
+          expect((await vault.list(ALICE)).map(({ id }) => id)).toEqual([kept]);
+          const left = (await vault.list(BOB)).map(({ id }) => id);
+          // Gone or not: but what was told to be gone is, and what is there is whole.
+          expect(met?.error == null ? [] : [doomed]).toEqual(expect.arrayContaining(left));
+          if (left.length > 0) expect(await opensAs(vault, BOB, { id: doomed }, IMAGE)).toBe(true);
+          else doomed = await recorder.seal(vault, `doomed ${round}`, IMAGE, BOB);
+        },
+      );
+    }));
+});
+
+async function checkBackup(recorder: Recorder, check: (ids: string[]) => void): Promise<void> {
+  const backup = await recorder.openBackup();
+  const listed = await backup.list(ALICE);
+  check(listed.map(({ id }) => id));
+  for (const info of listed) {
+    expect(await opensAs(backup, ALICE, info, recorder.images.get(info.name)!)).toBe(true);
+  }
+  await backup.close();
+}
 
 /** Making one takes many operations, and a directory of its own for each. */
 describe.each(NIGHTLY ? FAULT_PLANS : FAULT_PLANS.slice(0, 1))('$name', (plan) => {

@@ -4,9 +4,13 @@
  * A promise is what whoever uses the vault was told, `sealed` or `removed`; an intention is what was
  * asked for and not answered yet. Both stand at the number of operations done before them.
  */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import type { FilePort } from '../../src/store/file-port.ts';
 import type { Requester } from '../../src/vault/checkpoint-info.ts';
-import type { Vault } from '../../src/vault/vault.ts';
+import { restoreVault } from '../../src/vault/restore-vault.ts';
+import type { SealRequest, Vault } from '../../src/vault/vault.ts';
 import { ALICE, open, type Places, placesIn, sealRequest } from '../vault/test-vault.ts';
 import type { DiskOperation, Fault } from './disk-operation.ts';
 import { watchingSqlite } from './sqlite-calls.ts';
@@ -27,6 +31,9 @@ export interface Step {
 export type Told =
   | { readonly at: number; readonly what: 'sealed'; readonly id: string; readonly name: string }
   | { readonly at: number; readonly what: 'removing' | 'removed'; readonly id: string }
+  /** Something else that the vault says of itself (`factsOf`). */
+  | { readonly at: number; readonly what: 'changing'; readonly fact: string }
+  | { readonly at: number; readonly what: 'so'; readonly fact: string; readonly value: string }
   /** With what was sealed by then. */
   | { readonly at: number; readonly what: 'backed up'; readonly ids: readonly string[] };
 
@@ -49,14 +56,41 @@ export interface Recorder extends Recording {
   openVault(): Promise<Vault>;
   closeVault(vault: Vault): Promise<void>;
   /** Seals under a name of its own, and notes it. */
-  seal(vault: Vault, name: string, image: Image, requester?: Requester): Promise<string>;
+  seal(
+    vault: Vault,
+    name: string,
+    image: Image,
+    requester?: Requester,
+    more?: Partial<SealRequest>,
+  ): Promise<string>;
   remove(vault: Vault, ids: readonly string[], requester?: Requester): Promise<void>;
+  /** Does `work`, and notes that `fact` is `value` from then on. */
+  change(vault: Vault, fact: string, value: string, work: () => Promise<unknown>): Promise<void>;
+  /** Forgets an owner with all that there is of his. */
+  shred(vault: Vault, requester: Requester): Promise<void>;
   /** To `BACKUP`, below the root. */
   backUp(vault: Vault): Promise<void>;
+  /** The backup, as a vault; opening it is no part of the recording. */
+  openBackup(): Promise<Vault>;
+  /** Puts the backup back at `RESTORED`. */
+  restore(): Promise<void>;
+  /** Whether vaults are opened with a witness. */
+  witnessed: boolean;
+}
+
+/** What a vault says of itself that a change was to make so: uses of Alice's checkpoints, her operators. */
+export async function factsOf(vault: Vault): Promise<ReadonlyMap<string, string>> {
+  const facts = new Map<string, string>();
+  for (const [id, { state }] of await vault.uses(ALICE)) facts.set(`use of ${id}`, state);
+  facts.set('operators', (await vault.operators(ALICE)).join());
+  return facts;
 }
 
 /** Where backups go: nothing of the way there is made beforehand. */
 export const BACKUP = join('elsewhere', 'backup');
+/** Where a backup is put back. */
+export const RESTORED = join('elsewhere', 'again');
+const WITNESS = 'witness';
 
 /** The key lies two directories away from the vault: what made those durable must not be chance. */
 export function placesBelow(root: string): Places {
@@ -84,21 +118,23 @@ export async function record(
     from: 0,
     decide: () => null,
     phase: '',
+    witnessed: existsSync(join(root, WITNESS)),
     begin: () => {
       recorder.from = steps.length;
     },
     openVault: () => {
       recorder.phase = 'opening';
-      return open(placesBelow(root), { files: watchedPort(watcher) });
+      const witness = recorder.witnessed ? { witness: join(root, WITNESS) } : {};
+      return open(placesBelow(root), { files: watchedPort(watcher), ...witness });
     },
     closeVault: async (vault) => {
       recorder.phase = 'closing';
       await vault.close();
     },
-    seal: async (vault, name, image, requester = ALICE) => {
+    seal: async (vault, name, image, requester = ALICE, more = {}) => {
       recorder.phase = 'sealing';
       images.set(name, { ...image, requester });
-      const { id } = await vault.seal(sealRequest({ name, ...image, requester }));
+      const { id } = await vault.seal(sealRequest({ name, ...image, requester, ...more }));
       told.push({ at: steps.length, what: 'sealed', id, name });
       return id;
     },
@@ -107,6 +143,25 @@ export async function record(
       for (const id of ids) told.push({ at: steps.length, what: 'removing', id });
       await vault.remove(requester, ids);
       for (const id of ids) told.push({ at: steps.length, what: 'removed', id });
+    },
+    change: async (_vault, fact, value, work) => {
+      recorder.phase = 'changing a fact';
+      told.push({ at: steps.length, what: 'changing', fact });
+      await work();
+      told.push({ at: steps.length, what: 'so', fact, value });
+    },
+    shred: async (vault, requester) => {
+      recorder.phase = 'shredding';
+      const ids = (await vault.list(requester)).map(({ id }) => id);
+      for (const id of ids) told.push({ at: steps.length, what: 'removing', id });
+      await vault.shredOwner(requester.owner);
+      for (const id of ids) told.push({ at: steps.length, what: 'removed', id });
+    },
+    openBackup: () =>
+      open({ ...placesBelow(root), directory: join(root, BACKUP) }, { mode: 'existing' }),
+    restore: async () => {
+      recorder.phase = 'restoring a backup';
+      await restoreBelow(root, watchedPort(watcher));
     },
     backUp: async (vault) => {
       recorder.phase = 'backing up';
@@ -117,6 +172,22 @@ export async function record(
   };
   await watchingSqlite(watcher, () => work(recorder));
   return recorder;
+}
+
+/** Puts the backup in `root` back at `RESTORED`. */
+export async function restoreBelow(root: string, files: FilePort): Promise<void> {
+  const { findings } = await restoreVault(
+    {
+      directory: join(root, RESTORED),
+      key: { kind: 'file', path: placesBelow(root).keyFile },
+      now: () => new Date(),
+      random: (bytes) => randomBytes(bytes),
+      files,
+    },
+    join(root, BACKUP),
+  );
+  if (findings.length > 0)
+    throw new Error(`what was put back is damaged: ${findings[0]!.sentence}`);
 }
 
 function below(root: string, operation: DiskOperation): DiskOperation {
@@ -133,6 +204,8 @@ export interface Expected {
   readonly kept: ReadonlyMap<string, string>;
   /** Checkpoints that must not be there. */
   readonly gone: ReadonlySet<string>;
+  /** What the vault must say of itself. */
+  readonly facts: ReadonlyMap<string, string>;
   /** What the backup must hold; null when there need be none. */
   readonly backedUp: readonly string[] | null;
 }
@@ -141,8 +214,11 @@ export interface Expected {
 export function expectedAfter({ told }: Recording, done: number): Expected {
   const kept = new Map<string, string>();
   const gone = new Set<string>();
+  const facts = new Map<string, string>();
   let backedUp = null as readonly string[] | null;
   for (const one of told) {
+    if (one.what === 'changing' && one.at < done) facts.delete(one.fact);
+    if (one.what === 'so' && one.at <= done) facts.set(one.fact, one.value);
     if (one.what === 'backed up' && one.at <= done) backedUp = one.ids;
     // An intention binds nobody before its first operation; a promise binds at once.
     if (one.what === 'sealed' && one.at <= done) kept.set(one.id, one.name);
@@ -153,5 +229,5 @@ export function expectedAfter({ told }: Recording, done: number): Expected {
     }
   }
   // The next backup, which may be there already, lacks what was removed since.
-  return { kept, gone, backedUp: backedUp?.filter((id) => kept.has(id)) ?? null };
+  return { kept, gone, facts, backedUp: backedUp?.filter((id) => kept.has(id)) ?? null };
 }

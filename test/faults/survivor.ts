@@ -2,12 +2,22 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
+import { nodeFiles } from '../../src/store/node-files.ts';
 import { ALICE, BOB, makeImage, open, opensAs, placesIn } from '../vault/test-vault.ts';
 import type { DiskState } from './crash-model.ts';
-import { BACKUP, type Expected, placesBelow, type Recording, record } from './recording.ts';
+import {
+  BACKUP,
+  type Expected,
+  factsOf,
+  placesBelow,
+  RESTORED,
+  type Recording,
+  record,
+  restoreBelow,
+} from './recording.ts';
 
 /** In memory where there is such a place: what is tried here is a model's disk, not this machine's. */
 const ROOM = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -32,13 +42,18 @@ export function digestOf(state: DiskState): string {
 export async function checkSurvivor(
   state: DiskState,
   { images }: Pick<Recording, 'images'>,
-  { kept, gone, backedUp }: Expected,
+  { kept, gone, facts, backedUp }: Expected,
   worksOn: boolean,
 ): Promise<Recording> {
   const root = scratchRoot();
   try {
     putDown(root, state);
-    if (backedUp !== null) await checkBackup(root, backedUp, images);
+    if (backedUp !== null) await checkBackup(root, BACKUP, backedUp, images);
+    if (backedUp !== null && state.get(dirname(RESTORED)) === null && wasRestoring(state)) {
+      // Wherever the restore was cut off, doing it again ends it.
+      if (!state.has(join(RESTORED, 'index.sqlite'))) await restoreBelow(root, nodeFiles);
+      await checkBackup(root, RESTORED, backedUp, images);
+    }
     return await record(root, async (recorder) => {
       let vault = await recorder.openVault();
       for (const requester of [ALICE, BOB]) {
@@ -53,6 +68,9 @@ export async function checkSurvivor(
         }
       }
       await vault.verifyLedger();
+      const said = await factsOf(vault);
+      for (const [fact, value] of facts)
+        expect([fact, said.get(fact) ?? 'none']).toEqual([fact, value]);
       if (!worksOn) return vault.close();
       const next = makeImage(99, 2);
       const id = await recorder.seal(vault, 'next', next);
@@ -68,12 +86,17 @@ export async function checkSurvivor(
   }
 }
 
+function wasRestoring(state: DiskState): boolean {
+  return state.has(RESTORED);
+}
+
 async function checkBackup(
   root: string,
+  place: string,
   wanted: readonly string[],
   images: Recording['images'],
 ): Promise<void> {
-  const places = { ...placesBelow(root), directory: join(root, BACKUP) };
+  const places = { ...placesBelow(root), directory: join(root, place) };
   const vault = await open(places, { mode: 'existing' });
   const listed = [...(await vault.list(ALICE)), ...(await vault.list(BOB))];
   const ids = new Set(listed.map(({ id }) => id));

@@ -8,7 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { makePlaces } from './places.ts';
@@ -154,6 +154,15 @@ describe('the index', () => {
       facts: { found: 9, supported: 3 },
     });
     expect(contentOf(places.root)).toEqual(before);
+  });
+
+  test('takes away what is left of a key that was not whole', async () => {
+    const places = makePlaces();
+    await (await open(places)).close();
+    const scratch = join(dirname(places.keyFile), '.master.key.0123456789abcdef.new');
+    writeFileSync(scratch, 'stasis vault', { mode: 0o600 });
+    await (await open(places)).close();
+    expect(readdirSync(dirname(places.keyFile))).toEqual(['master.key']);
   });
 
   test('missing beside its packs does not begin anew', async () => {

@@ -109,6 +109,39 @@ describe('verifying', () => {
   });
 });
 
+describe('counting anew', () => {
+  test.each([
+    ['chunks.refs', 'UPDATE chunks SET refs = refs + 3'],
+    ['packs.used_bytes', 'UPDATE packs SET used_bytes = 5'],
+    ['sums of owners', 'UPDATE owners SET pack_bytes = 1, used_bytes = 2'],
+    ['a chunk more', `INSERT INTO chunks SELECT 99, 1, x'${'00'.repeat(32)}', 1, 0, 9, 9, 0, 1`],
+  ])('mends %s, and only once', async (_, change) => {
+    const places = makePlaces();
+    const { vault } = await makeVault(places);
+    const database = new DatabaseSync(join(places.directory, 'index.sqlite'));
+    database.exec(change);
+    database.close();
+    expect((await vault.verify({ depth: 'structure' })).findings).not.toEqual([]);
+    await vault.repairCounts();
+    expect((await vault.verify({ depth: 'restore' })).findings).toEqual([]);
+    expect(await vault.repairCounts()).toEqual({ chunks: 0, droppedChunks: 0, packs: 0 });
+    await vault.close();
+  });
+
+  test('drops nothing of an owner with a damaged checkpoint', async () => {
+    const places = makePlaces();
+    const { vault } = await makeVault(places);
+    const database = new DatabaseSync(join(places.directory, 'index.sqlite'));
+    database.exec("UPDATE checkpoints SET record = x'00' WHERE rowid = 1");
+    const chunks = 'SELECT count(*) AS count FROM chunks';
+    const before = database.prepare(chunks).get();
+    await expect(vault.repairCounts()).rejects.toMatchObject({ code: 'ERR_VAULT_DAMAGED' });
+    expect(database.prepare(chunks).get()).toEqual(before);
+    database.close();
+    await vault.close();
+  });
+});
+
 describe('a backup', () => {
   test('made beside a process that seals and removes opens as it was at one moment', async () => {
     const places = makePlaces();
