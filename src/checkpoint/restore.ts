@@ -10,7 +10,7 @@ import type { ForeignProvider } from '../cell/protocol.ts';
 import { HostError } from '../fault/host-error.ts';
 import { checkAllowed } from '../host/allowed-grants.ts';
 import { instrumentedDigest } from '../host/instrument-cache.ts';
-import { type JobView, jobState, type RunParent } from '../host/job-records.ts';
+import { type JobView, jobState, type RunParent, type RunRecord } from '../host/job-records.ts';
 import { type JobTable, jobRunning, noSuchJob } from '../host/job-table.ts';
 import type { ModuleFile } from '../host/module-file.ts';
 import { loadModule } from '../host/module-store.ts';
@@ -21,6 +21,7 @@ import type { RunRequest } from '../host/run-request.ts';
 import { decodeImageHead } from '../image/head.ts';
 import type { ImageHead } from '../image/image.ts';
 import { INSTRUMENTER_VERSION } from '../instrument/version.ts';
+import { servedUser } from '../native/user-rights.ts';
 import type { CheckpointInfo, Requester, SoftwareNow } from '../vault/checkpoint-info.ts';
 import { checkFree, type UseKind } from '../vault/use.ts';
 import type { OpenedCheckpoint, Vault } from '../vault/vault.ts';
@@ -106,7 +107,7 @@ export async function planRestore(
   how: UseKind = 'once',
 ): Promise<RestorePlan> {
   const { places, vault, requester, policy, table } = tools;
-  const { info, view, request, providers, software } = await selectRestore(
+  const { info, view, maker, request, providers, software } = await selectRestore(
     tools,
     selector,
     changes,
@@ -119,6 +120,7 @@ export async function planRestore(
   // Decided when the run begins; said now, before anything is opened.
   if (use !== null) checkFree(info.id, use, how, fateIn(table));
   checkAllowed(request, policy.grants);
+  checkRollback(request, maker, how);
   return {
     info,
     view,
@@ -134,6 +136,8 @@ export async function planRestore(
 export interface RestoreChoice {
   readonly info: CheckpointInfo;
   readonly view: JobView;
+  /** The run that made the checkpoint. */
+  readonly maker: RunRecord;
   readonly request: RunRequest;
   /** Of the request, with the digests of today; without those whose files are not there. */
   readonly providers: readonly ForeignProvider[];
@@ -161,7 +165,32 @@ export async function selectRestore(
     tools.engine,
     tools.policy.accept,
   );
-  return { info, view, request, providers, software };
+  return { info, view, maker, request, providers, software };
+}
+
+/**
+ * What brings files back lies with the job, and belongs to the user who ran it: a clone, and another user than that
+ * one, has none of it. Throws ERR_NOT_ALLOWED.
+ */
+function checkRollback(
+  { preopens }: RunRequest,
+  { request: { runAs } }: RunRecord,
+  how: UseKind,
+): void {
+  const isOthers = (runAs?.uid ?? null) !== (servedUser()?.uid ?? null);
+  if (how !== 'clone' && !isOthers) return;
+  const found = preopens.find(({ policy }) => policy === 'rollback');
+  if (found === undefined) return;
+  throw new HostError(
+    'ERR_NOT_ALLOWED',
+    how === 'clone'
+      ? 'A clone can not bring back files: what is kept of them belongs to the job it is a twin of.'
+      : "Only the user who ran the guest can bring back its files: what is kept of them is that user's.",
+    {
+      facts: { directory: found.guestPath },
+      hint: 'restore it without --clone as the user who ran it, or with --dir HOST::GUEST::reopen to go on with the files as they are',
+    },
+  );
 }
 
 function presentProviders({ providers = [] }: RunRequest): ForeignProvider[] {

@@ -52,6 +52,19 @@ test('an operator restores, and gives every right himself', async () => {
   for (const word of ['--clone', '--again', '--rm']) {
     expect((await restore('queens', word)).stderr, word).toContain('(ERR_NOT_ALLOWED)');
   }
+  const shared = join(daemon.scratch, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o777);
+  const kept = ['--dir', `${shared}::/data::rollback`];
+  const back = [...kept, '--checkpoint-at-call', '40:stop', FILES];
+  expect((await daemon.ask(ALICE, ['run', '--name', 'back', ...back])).status).toBe(0);
+  const his = await restore('back', ...kept);
+  expect(his.stderr).toContain('Only the user who ran the guest can bring back its files');
+  expect(his.stderr).toContain('(ERR_NOT_ALLOWED)');
+  const twin = await daemon.ask(ALICE, ['restore', '--clone', 'back']);
+  expect(twin.stderr).toContain('A clone can not bring back files');
+  // Nothing was begun that would stand in the way of who may.
+  expect((await daemon.ask(ALICE, ['restore', 'back'])).status).toBe(0);
   const done = await restore('queens');
   expect(done.stderr).toBe('');
   expect(done.status).toBe(0);
