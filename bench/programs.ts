@@ -78,6 +78,9 @@ export const INSTRUMENTED: readonly Program[] = [
   guest('rust-collections'),
 ];
 
+/** Run whole, beside the kernels. */
+export const RUN: readonly Program[] = [ruby(1), quickjs(10), flite(1)];
+
 /** Each computes for a second or more; the third has 64 MB of heap in use. */
 export const PAUSED: readonly Program[] = [
   guest('nqueens', '12'),

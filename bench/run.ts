@@ -1,15 +1,20 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|vault] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|vault] [KERNEL…]`.
  *
  * It prints nine tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
- * passes or fails. `docs/performance.md` says what they mean.
+ * passes or fails. `docs/performance.md` says what they mean. The kernels are drawn in `kernels.svg` beside it.
+ *
+ * `npm run bench -- --compare FILE` measures nothing, and prints what differs by more than a tenth between FILE, results
+ * of an earlier run, and `latest.json`.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
 import { type CellStartResult, measureCellStarts } from './cell-starts.ts';
+import { barChart } from './chart.ts';
+import { changesBetween } from './compare.ts';
 import { makeScratch, measureApart } from './fresh-process.ts';
 import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
@@ -39,12 +44,39 @@ type Part = (typeof PARTS)[number];
 
 const { values: options, positionals: kernels } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    compare: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+  },
 });
 const { quick, only } = options;
 if (only !== undefined && !PARTS.includes(only as Part)) {
   console.error(`--only takes one of ${PARTS.join(', ')}`);
   process.exit(2);
+}
+const RESULTS = join(import.meta.dirname, 'results');
+const LATEST = join(RESULTS, 'latest.json');
+/** Less than that is hardly more than noise. */
+const CHANGED = 0.1;
+const HEADS: Readonly<Record<Variant, string>> = {
+  raw: 'raw',
+  control: 'raw again',
+  ours: '--no-osr',
+  replacing: ' ours',
+  polledAsyncify: 'Asyncify, same polls',
+  asyncify: 'Asyncify, no polls',
+};
+
+const kernelRounds = quick ? 2 : Number(options.rounds);
+if (!(Number.isSafeInteger(kernelRounds) && kernelRounds > 0)) {
+  console.error('--rounds takes a number of rounds, for the kernels');
+  process.exit(2);
+}
+if (options.compare !== undefined) {
+  compareWith(options.compare);
+  process.exit();
 }
 const wants = (part: Part): boolean => only === undefined || only === part;
 const print = (line: string): void => console.log(line);
@@ -74,14 +106,34 @@ try {
 
 /** The machine's facts are those of the last whole run. */
 function keep(results: Readonly<Record<string, unknown>>): void {
-  const folder = join(import.meta.dirname, 'results');
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, 'latest.json');
-  const before = only === undefined ? {} : JSON.parse(readFileSync(path, 'utf8'));
+  mkdirSync(RESULTS, { recursive: true });
+  const before = only === undefined ? {} : JSON.parse(readFileSync(LATEST, 'utf8'));
   const own = only === 'start' ? ['start', 'cells'] : [only!];
   const part = Object.fromEntries(own.map((name) => [name, results[name]]));
   const after = only === undefined ? results : { ...before, ...part };
-  writeFileSync(path, `${JSON.stringify(after, null, 2)}\n`);
+  writeFileSync(LATEST, `${JSON.stringify(after, null, 2)}\n`);
+  if (!wants('kernels')) return;
+  const rows = results['kernels'] as readonly KernelResult[];
+  const shown = VARIANTS.filter((variant) => variant !== 'raw');
+  const chart = barChart({
+    title: 'Time against the raw module in the same engine; shorter is better',
+    series: shown.map((variant) => HEADS[variant].trim()),
+    rows: rows.map(({ kernel, ratios }) => ({
+      name: kernel,
+      values: shown.map((variant) => ratios[variant] ?? null),
+    })),
+  });
+  writeFileSync(join(RESULTS, 'kernels.svg'), chart);
+}
+
+function compareWith(file: string): void {
+  const read = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'));
+  const changes = changesBetween(read(file), read(LATEST), CHANGED);
+  const table = new Table(['what', '    before', '     after', 'after / before'], 60, console.log);
+  for (const { path, before, after } of changes) {
+    const ratio = before === 0 ? '–' : (after / before).toFixed(2);
+    table.row([path, before.toPrecision(4), after.toPrecision(4), ratio]);
+  }
 }
 
 async function benchWasi(): Promise<readonly WasiResult[]> {
@@ -138,25 +190,18 @@ async function benchCellStarts(): Promise<readonly CellStartResult[]> {
 }
 
 function benchKernels(): readonly KernelResult[] {
-  const variants: readonly Variant[] = quick ? ['raw', 'control', 'ours'] : VARIANTS;
+  const variants: readonly Variant[] = quick ? ['raw', 'control', 'ours', 'replacing'] : VARIANTS;
   print('Time of a kernel against the raw module, medians of runs in turns.\n');
-  const heads: Record<Variant, string> = {
-    raw: '',
-    control: 'raw again',
-    ours: ' ours',
-    polledAsyncify: 'Asyncify, same polls',
-    asyncify: 'Asyncify, no polls',
-  };
   const shown = variants.filter((variant) => variant !== 'raw');
-  const names = shown.map((variant) => heads[variant]);
+  const names = shown.map((variant) => HEADS[variant]);
   const table = new Table(['kernel', ' raw ms', ...names, 'noise ±'], 12, print);
   const found = measureKernels({
     folder: scratch.folder,
-    rounds: quick ? 2 : 5,
+    rounds: kernelRounds,
     variants,
     kernels,
     onKernel: ({ kernel, rawMs, ratios, noise }) => {
-      const cells = shown.map((variant) => ratios[variant]!.toFixed(2));
+      const cells = shown.map((variant) => ratios[variant]?.toFixed(2) ?? '–');
       table.row([kernel, rawMs.toFixed(0), ...cells, noise.toFixed(2)]);
     },
   });
