@@ -28,6 +28,7 @@ export function barChart({ title, series, rows }: Bars): string {
   const one = LEFT + scale;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ${FONT}>`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="white"/>`,
     `<text x="${GAP}" y="20" font-size="14">${escaped(title)}</text>`,
     ...series.map((name, index) => {

@@ -38,6 +38,8 @@ const ORDERS_MAX = 6;
 /** Calls of wasm functions on the stack; a trace also has those of the host's that lead to the poll. */
 const FRAMES_MAX = 64;
 const HOST_FRAMES_MAX = 16;
+/** Frames that samples look at: a trace takes the longer the more it names, and most find nothing. */
+const SAMPLED_FRAMES = 12;
 /** In bytes: a twin may be several times as large. The engine takes functions of 7.6 MB. */
 const BODY_BYTES_MAX = 2 ** 18;
 
@@ -95,20 +97,25 @@ export class StackReplacement {
   }
 
   #sample(nowMs: number): void {
-    const stack = this.#polling();
+    const stack = this.#polling(SAMPLED_FRAMES);
     const found = stack === null ? '' : `${stack.poller}<${stack.outside}`;
     if (stack === null || found !== this.#last || this.#isSettled(stack.poller)) {
       this.#last = found;
       this.#seen = 0;
+      this.#nextMs = nowMs + this.#everyMs;
       this.#everyMs = Math.min(SAMPLE_MS_MAX, this.#everyMs * 1.5);
-      const isNew = stack !== null && !this.#isSettled(stack.poller);
-      this.#nextMs = nowMs + (isNew ? SAMPLE_MS_MIN : this.#everyMs);
       return;
     }
     this.#nextMs = nowMs + SAMPLE_MS_MIN;
     if (++this.#seen < STEADY) return;
     this.#seen = 0;
-    const { poller, outside } = stack;
+    const { poller } = stack;
+    const whole = this.#polling(FRAMES_MAX + HOST_FRAMES_MAX);
+    if (whole === null || whole.calls.length >= FRAMES_MAX) {
+      this.#settled.add(poller);
+      return;
+    }
+    const { outside } = whole;
     this.#attempt = { poller, outside, orders: 0, untilMs: nowMs + READY_MS_MAX };
     this.#nextMs = nowMs;
   }
@@ -128,7 +135,7 @@ export class StackReplacement {
       attempt.untilMs = nowMs + READY_MS_MAX;
       return false;
     }
-    const stack = this.#polling();
+    const stack = this.#polling(FRAMES_MAX + HOST_FRAMES_MAX);
     const isThere = stack?.poller === attempt.poller && stack.outside === attempt.outside;
     if (isThere) {
       const missing: Place[] = [];
@@ -159,10 +166,14 @@ export class StackReplacement {
     this.#nextMs = this.#nowMs() + SAMPLE_MS_MIN;
   }
 
-  /** The call that polls: its function, or its batch as a negative number; null on a deep stack. */
-  #polling(): { poller: number; outside: string; calls: readonly TracedCall[] } | null {
-    const calls = traceCalls(FRAMES_MAX + HOST_FRAMES_MAX);
-    if (calls.length >= FRAMES_MAX) return null;
+  /**
+   * The call that polls, its function, or its batch as a negative number, as far as `framesMax` frames tell;
+   * null where the engine does not say.
+   */
+  #polling(
+    framesMax: number,
+  ): { poller: number; outside: string; calls: readonly TracedCall[] } | null {
+    const calls = traceCalls(framesMax);
     const innermost = calls.findIndex((call) => this.#isPoll(call)) + 1;
     const call = calls[innermost];
     if (innermost === 0 || call === undefined) return null;
