@@ -6,13 +6,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import wabt from 'wabt';
+import { EMPTY_START } from '../src/cell/empty-start.ts';
 import type { StartMessage } from '../src/cell/protocol.ts';
 import type { ConfineMode } from '../src/confine/confinement.ts';
 import { cellProgram, NO_GRANTS } from '../src/host/cell-command.ts';
 import { CellPool } from '../src/host/cell-pool.ts';
 import { superviseGuest } from '../src/host/supervise.ts';
 import { instrument } from '../src/instrument/instrument.ts';
-import { BOUNDS_DEFAULT } from '../src/resource/bounds.ts';
 import { median } from './statistics.ts';
 
 export interface CellStartResult {
@@ -25,37 +25,9 @@ export interface CellStartResult {
 }
 
 const START: StartMessage = {
-  type: 'start',
+  ...EMPTY_START,
   cached: true,
-  args: [],
-  env: [],
-  preopens: [],
-  keeping: null,
-  pools: [],
-  kv: [],
-  providers: [],
-  limits: {
-    fuel: null,
-    memoryPages: 16,
-    tableEntries: 16,
-    outputBytes: null,
-    onLimit: 'end',
-    ...BOUNDS_DEFAULT,
-  },
-  clock: 'coarse',
-  invoke: null,
-  trapUnknownImports: false,
-  wasi: 'stasis',
-  osr: false,
-  restore: null,
-  reason: 'restarted',
-  instrumented: null,
-  secrets: [],
-  triggers: [],
-  digestMemory: false,
-  logFd: null,
-  listeners: [],
-  streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
+  limits: { ...EMPTY_START.limits, memoryPages: 16, tableEntries: 16 },
 };
 
 const VARIANTS = (['off', 'auto'] as const).flatMap((confine) =>

@@ -4,7 +4,7 @@
  * compiled it. Nothing of it is left but that: what it writes goes nowhere, and it has words and memory of its own.
  */
 
-import { BOUNDS_DEFAULT } from '../resource/bounds.ts';
+import { EMPTY_START } from './empty-start.ts';
 import { runGuest } from './guest-run.ts';
 import type { GuestWorld } from './guest-world.ts';
 import type { StartMessage } from './protocol.ts';
@@ -27,37 +27,11 @@ export const REHEARSED_MODULE = Buffer.from(
 );
 
 const START: StartMessage = {
-  type: 'start',
-  cached: false,
+  ...EMPTY_START,
   args: ['rehearsal'],
   env: ['A=B'],
-  preopens: [],
-  keeping: null,
-  pools: [],
-  kv: [],
-  providers: [],
-  limits: {
-    fuel: null,
-    memoryPages: 16,
-    tableEntries: 16,
-    outputBytes: null,
-    onLimit: 'end',
-    ...BOUNDS_DEFAULT,
-  },
-  clock: 'coarse',
-  invoke: null,
-  trapUnknownImports: false,
-  wasi: 'stasis',
-  osr: false,
-  restore: null,
-  reason: 'restarted',
-  instrumented: null,
-  secrets: [],
+  limits: { ...EMPTY_START.limits, memoryPages: 16, tableEntries: 16 },
   triggers: [{ call: 3n, stop: false }],
-  digestMemory: false,
-  logFd: null,
-  listeners: [],
-  streams: { stdin: { fd: 0, isOwn: false }, stdout: null, stderr: null },
 };
 
 /** The outside of a guest that runs for its own sake; the rest is as for any. */

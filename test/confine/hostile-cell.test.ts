@@ -15,13 +15,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EMPTY_START } from '../../src/cell/empty-start.ts';
 import { CONFINEMENTS, type ConfineMode, type Confinement } from '../../src/confine/confinement.ts';
 import { cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
 import { CellPool } from '../../src/host/cell-pool.ts';
 import { startCell } from '../../src/host/cell-process.ts';
 import { openNativeLibrary } from '../../src/native/library.ts';
 import type { UserIds } from '../../src/native/user-rights.ts';
-import { EMPTY_START } from '../host/empty-start.ts';
 import { scratchDirectory } from '../host/scratch.ts';
 import type { Targets } from './hostile-cell.ts';
 

@@ -6,6 +6,7 @@ import { mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { EMPTY_START } from '../../src/cell/empty-start.ts';
 import type { StartMessage } from '../../src/cell/protocol.ts';
 import { CONFINEMENTS } from '../../src/confine/confinement.ts';
 import { kernelCalls } from '../../src/confine/kernel-calls.ts';
@@ -15,7 +16,6 @@ import { type BlankSource, CellPool, type CellPoolOptions } from '../../src/host
 import { LOG_FD } from '../../src/host/cell-process.ts';
 import { superviseGuest } from '../../src/host/supervise.ts';
 import { readStreams } from '../e2e/streams.ts';
-import { EMPTY_START } from './empty-start.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const scratch = scratchDirectory();

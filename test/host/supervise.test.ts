@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { EMPTY_START } from '../../src/cell/empty-start.ts';
 import type { StartMessage } from '../../src/cell/protocol.ts';
 import { HostError } from '../../src/fault/host-error.ts';
 import { type CellProgram, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
@@ -12,7 +13,6 @@ import {
   type SuperviseOptions,
   superviseGuest,
 } from '../../src/host/supervise.ts';
-import { EMPTY_START } from './empty-start.ts';
 
 const program: CellProgram = {
   ...cellProgram(process.execPath),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { FilePort } from '../../src/store/file-port.ts';
 import { nodeFiles } from '../../src/store/node-files.ts';
+import { interruptedFiles } from './interrupted-files.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, BOB, makeImage, open, opensAs, type Places, sealRequest } from './test-vault.ts';
 
@@ -91,26 +92,15 @@ test('after a leak nothing that is stored is as it was, and all of it opens', as
 test('a seal that began under an owner key which is replaced begins anew', async () => {
   const places = makePlaces();
   const { vault: other } = await makeVault(places);
-  let pending: (() => Promise<unknown>) | null = () => other.rotateKey({ reencrypt: true });
-  const files: FilePort = {
-    ...nodeFiles,
-    create: async (path) => {
-      const file = await nodeFiles.create(path);
-      return {
-        ...file,
-        datasync: async () => {
-          const work = pending;
-          pending = null;
-          await work?.();
-          await file.datasync();
-        },
-      };
-    },
-  };
+  let isRotated = false;
+  const files = interruptedFiles(async () => {
+    await other.rotateKey({ reencrypt: true });
+    isRotated = true;
+  });
   const vault = await open(places, { files });
   const image = makeImage(7, 5);
   const sealed = await vault.seal(sealRequest(image));
-  expect(pending).toBeNull();
+  expect(isRotated).toBe(true);
   expect(await opensAs(other, ALICE, sealed, image)).toBe(true);
   await Promise.all([vault.close(), other.close()]);
 });

@@ -9,6 +9,7 @@ import { nodeFiles } from '../../src/store/node-files.ts';
 import { findMasterKey, unlockVault } from '../../src/vault/master-key.ts';
 import { sealCheckpoint } from '../../src/vault/seal-checkpoint.ts';
 import { createContext, type VaultContext } from '../../src/vault/vault-context.ts';
+import { interruptedFiles } from './interrupted-files.ts';
 import { makePlaces } from './places.ts';
 import {
   ALICE,
@@ -24,31 +25,11 @@ const IMAGE = makeImage(4, 8);
 /** Shares the pages of the image and nothing else. */
 const OTHER_HEAD = { ...IMAGE, head: makeImage(5, 0).head };
 
-/** Runs `meanwhile` once, when the first pack is synced. */
-function interrupted(meanwhile: () => Promise<unknown>): FilePort {
-  let pending: (() => Promise<unknown>) | null = meanwhile;
-  return {
-    ...nodeFiles,
-    create: async (path) => {
-      const file = await nodeFiles.create(path);
-      return {
-        ...file,
-        datasync: async () => {
-          const work = pending;
-          pending = null;
-          await work?.();
-          await file.datasync();
-        },
-      };
-    },
-  };
-}
-
 test('chunks that were to be shared and are removed meanwhile are stored after all', async () => {
   const places = makePlaces();
   const other = await open(places);
   const first = await other.seal(sealRequest(IMAGE));
-  const files = interrupted(() => other.remove(ALICE, [first.id]));
+  const files = interruptedFiles(() => other.remove(ALICE, [first.id]));
   const vault = await open(places, { files });
   const second = await vault.seal(sealRequest(OTHER_HEAD));
   expect(await vault.list(ALICE)).toEqual([second]);
@@ -63,7 +44,7 @@ test('chunks that another stored meanwhile are taken from there, and our pack go
   const places = makePlaces();
   const other = await open(places);
   await other.seal(sealRequest(makeImage(1, 1)));
-  const files = interrupted(() => other.seal(sealRequest(IMAGE)));
+  const files = interruptedFiles(() => other.seal(sealRequest(IMAGE)));
   const vault = await open(places, { files });
   const second = await vault.seal(sealRequest(IMAGE));
   expect(second.storedBytes).toBe(0);

@@ -1,5 +1,5 @@
-import type { StartMessage } from '../../src/cell/protocol.ts';
-import { BOUNDS_DEFAULT } from '../../src/resource/bounds.ts';
+import { BOUNDS_DEFAULT } from '../resource/bounds.ts';
+import type { StartMessage } from './protocol.ts';
 
 /** The least that a cell can be started with. */
 export const EMPTY_START: StartMessage = {
