@@ -33,6 +33,13 @@ export interface PackFilesOptions {
   readonly writer: string;
 }
 
+/** How a sweep deletes. */
+interface Discard {
+  /** False: it could not be deleted now, and stays in the trash. */
+  readonly fromTrash: (path: string) => Promise<boolean>;
+  readonly orphan: (path: string, operation: string) => Promise<void>;
+}
+
 /** What a sweep asks of the index. */
 type SweepRows = Pick<IndexView, 'pack' | 'trash'> & {
   generation(): Promise<number>;
@@ -77,7 +84,24 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       // one of the orphans. Any other commit takes its place there, for good.
       if (planned.orphans > 0) await index.exclusively((rows) => rows.touch());
       if (planned.packs === 0 && planned.locks === 0) return planned;
-      return index.exclusively((rows) => sweep(rows, keptGenerations, scope, removeFile));
+      const failures: unknown[] = [];
+      const swept = await index.exclusively((rows) =>
+        sweep(rows, keptGenerations, scope, {
+          fromTrash: async (path) => {
+            try {
+              await removeFile(path, 'delete a pack from the trash');
+              return true;
+            } catch (failure) {
+              failures.push(failure);
+              return false;
+            }
+          },
+          orphan: removeFile,
+        }),
+      );
+      // Told only now: what could be deleted is forgotten, and the next sweep has no more to do than this one.
+      if (failures.length > 0) throw failures[0];
+      return swept;
     },
     planSweep: (keptGenerations) =>
       index.exclusively((rows) => sweep(rows, keptGenerations, 'everything', null)),
@@ -209,7 +233,7 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     rows: SweepRows,
     keptGenerations: number,
     scope: SweepScope,
-    discard: typeof removeFile | null,
+    discard: Discard | null,
   ): Promise<Swept & { readonly orphans: number; readonly locks: number }> {
     const locks = await listNames(writers);
     const holds = locks.filter((name) => HOLD_NAME.test(name));
@@ -229,12 +253,12 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     for (const { name, bytes } of orphans) {
       swept.packs++;
       swept.bytes += bytes;
-      await discard?.(join(packs, name), 'sweep a pack');
+      await discard?.orphan(join(packs, name), 'sweep a pack');
     }
     if (discard !== null) {
       // Durable before their leases are gone, or nobody would look for them again.
       if (orphans.length > 0) await syncPacks();
-      for (const name of dead) await discard(join(writers, name), 'sweep a lease');
+      for (const name of dead) await discard.orphan(join(writers, name), 'sweep a lease');
     }
     return { ...swept, held, orphans: orphans.length, locks: dead.size };
   }
@@ -242,7 +266,7 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   async function emptyTrash(
     rows: SweepRows,
     keptGenerations: number,
-    discard: typeof removeFile | null,
+    discard: Discard | null,
   ): Promise<{ packs: number; bytes: number; kept: number; keptBytes: number }> {
     const swept = { packs: 0, bytes: 0, kept: 0, keptBytes: 0 };
     const generation = await rows.generation();
@@ -257,10 +281,9 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
       swept.bytes += row.bytes;
       if (discard === null) continue;
       // A damaged list must not cost a pack that is in use.
-      if ((await rows.pack(row.pack)) === null) {
-        await discard(join(packs, row.pack), 'delete a pack from the trash');
-      }
-      await rows.forgetTrash(row.pack);
+      const isGone =
+        (await rows.pack(row.pack)) !== null || (await discard.fromTrash(join(packs, row.pack)));
+      if (isGone) await rows.forgetTrash(row.pack);
     }
     return swept;
   }
