@@ -41,8 +41,8 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
   [/: sqlite remove .*-(wal|journal)$/, 'its content has no meaning any more'],
   [/removing: sqlite /, 'the rows were gone by then; the next sweep deletes the pack'],
   [
-    /(changing keys|shredding): sqlite (read .*-wal|write .*sqlite)$/,
-    'the log is moved into the index by a later commit',
+    /(changing keys|shredding): sqlite (read .*-wal|(write|sync) .*sqlite)$/,
+    'the log is moved into the index by a later commit, from its beginning',
   ],
   [/closing: sqlite .*index\.sqlite(-wal)?$/, "SQLite's log stays, and says it all"],
   [/: sqlite syncDirectory/, 'SQLite takes no notice; the vault has synced it itself'],
