@@ -45,12 +45,14 @@ test.each([1, 2, 3])('a vault of format %i opens, image by image', async (format
     expect(await opensAs(vault, requester, info, image), `image ${index}`).toBe(true);
   }
   expect((await vault.verifyLedger()).entries).toBe(8);
-  // Old vaults are not only read.
+  expect((await vault.verify({ depth: 'data' })).findings).toEqual([]);
+  // Old vaults are not only read. Bob's checkpoints stay as they are listed there.
   await vault.seal(sealRequest(GOLDEN_IMAGES['fourth']));
   await vault.remove(
     ALICE,
     (await vault.list(ALICE)).map(({ id }) => id),
   );
+  expect((await vault.verify({ depth: 'data' })).findings).toEqual([]);
   await vault.close();
 });
 
