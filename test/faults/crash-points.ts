@@ -123,6 +123,7 @@ async function crashRecovery(
       gone: new Set([...before.gone, ...since.gone]),
       facts: new Map([...before.facts, ...since.facts]),
       backedUp: before.backedUp,
+      isPutBack: before.isPutBack,
     };
     const images = new Map([...recording.images, ...recovery.images]);
     await at(done, recording, () => checkSurvivor(again, { images }, expected, true));

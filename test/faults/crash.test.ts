@@ -136,14 +136,3 @@ test('an owner is shredded beside a witness, and power is lost after each operat
     await recorder.seal(vault, 'later', makeImage(4, 1));
     await vault.close();
   }));
-
-test('a backup is put back, and power is lost after each operation', () =>
-  cutEverywhere('restoring a backup', async (recorder) => {
-    const vault = await recorder.openVault();
-    await recorder.seal(vault, 'first', makeImage(1, 2));
-    await recorder.seal(vault, 'second', makeImage(2, 1), BOB);
-    await recorder.backUp(vault);
-    await vault.close();
-    recorder.begin();
-    await recorder.restore();
-  }));

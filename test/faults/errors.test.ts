@@ -11,6 +11,8 @@ import type { Vault } from '../../src/vault/vault.ts';
 import { ALICE, BOB, makeImage, opensAs } from '../vault/test-vault.ts';
 import { crashEverywhere } from './crash-points.ts';
 import { FAULT_PLANS, type FaultPlan, faultEverywhere, type Met } from './fault-everywhere.ts';
+import { oneFault } from './faults-on-copies.ts';
+import { HARMLESS_ANYWHERE, type Harmless, judge } from './judge.ts';
 import { type Recorder, record } from './recording.ts';
 import { scratchRoot } from './survivor.ts';
 
@@ -20,16 +22,8 @@ const CUTS_A_DAY = 6;
 const KEPT = makeImage(1, 2);
 const IMAGE = { ...makeImage(2, 1), pages: makeImage(2, 2).pages };
 
-/** Operations whose failure fails nothing, by how they were met, and why that is right. */
-const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
-  [/^half of it/, 'what is missing is written or read by another call'],
-  [/^EINTR once .*: sqlite (read|write|truncate|open|create)/, 'SQLite does it again'],
-  [
-    /: port close .*\.(pack|lease|hold)$/,
-    'what counts was synced before, and it is closed all the same',
-  ],
-  [/: port close .*(index\.sqlite)$/, 'an empty file; SQLite opens it by its name'],
-  [/: port remove .*\.(pack|lease|hold|new)$/, 'the next sweep or nobody looks at it'],
+const HARMLESS: Harmless = [
+  ...HARMLESS_ANYWHERE,
   [
     /removing: port (list|look|syncDirectory) vault\/(packs|writers)/,
     'it is removed by then, and the next sweep empties the trash',
@@ -38,15 +32,12 @@ const HARMLESS: readonly (readonly [met: RegExp, why: string])[] = [
     /removing: sqlite \w+ .*index\.sqlite(-wal)?$/,
     "the sweep's own rows; a removal that is told is looked for afterwards all the same",
   ],
-  [/: sqlite remove .*-(wal|journal)$/, 'its content has no meaning any more'],
   [/removing: sqlite /, 'the rows were gone by then; the next sweep deletes the pack'],
   [
     /(changing keys|shredding): sqlite (read .*-wal|(write|sync) .*sqlite)$/,
     'the log is moved into the index by a later commit, from its beginning',
   ],
   [/closing: sqlite .*index\.sqlite(-wal)?$/, "SQLite's log stays, and says it all"],
-  [/: sqlite syncDirectory/, 'SQLite takes no notice; the vault has synced it itself'],
-  [/: sqlite \w+ .*\.lease$/, 'a lease that can not be judged counts as held'],
 ];
 
 let points = 0;
@@ -277,14 +268,17 @@ describe.each(NIGHTLY ? FAULT_PLANS : FAULT_PLANS.slice(0, 1))('$name', (plan) =
       mkdirSync(place);
       let met: readonly Met[] = [];
       await record(place, async (recorder) => {
-        met = await oneFault(recorder, plan, round);
+        met = await oneFault(recorder, plan, round, async () =>
+          recorder.closeVault(await recorder.openVault()),
+        );
         const vault = await recorder.openVault();
         const id = await recorder.seal(vault, 'first', KEPT);
         expect(await opensAs(vault, ALICE, { id }, KEPT)).toBe(true);
         await vault.close();
       });
       if (met.length === 0) return void expect(round).toBeGreaterThan(10);
-      judge(plan, met);
+      points += met.length;
+      judge(plan, met, HARMLESS);
       rmSync(place, { recursive: true });
     }
   });
@@ -295,22 +289,6 @@ afterAll(() => {
     `faults: seed ${SEED}, ${points} of ${points} points covered, ${outcomes} power cuts after`,
   );
 });
-
-/** Makes a vault with the fault at operation `round`; nothing is met when it is made with fewer. */
-function oneFault(recorder: Recorder, plan: FaultPlan, round: number): Promise<readonly Met[]> {
-  let isTried = false;
-  return faultEverywhere(
-    recorder,
-    plan,
-    async () => {
-      if (isTried) return;
-      isTried = true;
-      await recorder.closeVault(await recorder.openVault());
-    },
-    async () => undefined,
-    round,
-  );
-}
 
 interface Prepared {
   readonly recorder: Recorder;
@@ -345,7 +323,8 @@ async function withVault(
     await again.verifyLedger();
     await again.close();
   });
-  judge(plan, met);
+  points += met.length;
+  judge(plan, met, HARMLESS);
   const isCut = NIGHTLY || (plan.lasts === 'once' && plan.fault.code === 'EIO');
   const ends = isCut ? met.map(({ roundEnd }) => roundEnd) : [];
   // By day every so many rounds, evenly.
@@ -355,20 +334,4 @@ async function withVault(
   const report = await crashEverywhere(recording, { ...effort, only });
   outcomes += report.outcomes;
   console.log(`${plan.name} at ${met.length} operations of ${what}; ${report.outcomes} power cuts`);
-}
-
-/** Whether each was met by the right answer. */
-function judge({ name, fault, lasts }: FaultPlan, met: readonly Met[]): void {
-  for (const { step, phase, error } of met) {
-    points++;
-    const { operation, by } = step;
-    const how = `${name} while ${phase}: ${by} ${operation.kind} ${operation.path}`;
-    const isHarmless = HARMLESS.some(([pattern]) => pattern.test(how));
-    const codes = fault.code === 'ENOSPC' ? ['ERR_DISK_FULL', 'ERR_IO'] : ['ERR_IO'];
-    // SQLite itself calls a sector that can't be read a damage.
-    const mayRead = lasts === 'for ever' || (operation.kind === 'read' && by === 'sqlite');
-    if (fault.code === 'EIO' && mayRead) codes.push('ERR_VAULT_DAMAGED');
-    const allowed: (string | null)[] = isHarmless ? [null, ...codes] : codes;
-    expect(allowed, how).toContain(error?.code ?? null);
-  }
 }

@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { HostError } from '../../src/fault/host-error.ts';
 import type { FilePort } from '../../src/store/file-port.ts';
 import type { Requester } from '../../src/vault/checkpoint-info.ts';
 import { restoreVault } from '../../src/vault/restore-vault.ts';
@@ -35,7 +36,8 @@ export type Told =
   | { readonly at: number; readonly what: 'changing'; readonly fact: string }
   | { readonly at: number; readonly what: 'so'; readonly fact: string; readonly value: string }
   /** With what was sealed by then. */
-  | { readonly at: number; readonly what: 'backed up'; readonly ids: readonly string[] };
+  | { readonly at: number; readonly what: 'backed up'; readonly ids: readonly string[] }
+  | { readonly at: number; readonly what: 'put back' };
 
 export interface Recording {
   readonly steps: readonly Step[];
@@ -47,6 +49,7 @@ export interface Recording {
 }
 
 export interface Recorder extends Recording {
+  readonly root: string;
   /** Decides on a fault for each operation, given its number from 0. */
   decide: (step: Omit<Step, 'fault'>, number: number) => Fault | null;
   /** What is being done, for who wants to say when a fault was met. */
@@ -90,21 +93,22 @@ export async function factsOf(vault: Vault): Promise<ReadonlyMap<string, string>
 export const BACKUP = join('elsewhere', 'backup');
 /** Where a backup is put back. */
 export const RESTORED = join('elsewhere', 'again');
-const WITNESS = 'witness';
+export const WITNESS = 'witness';
 
 /** The key lies two directories away from the vault: what made those durable must not be chance. */
 export function placesBelow(root: string): Places {
   return { ...placesIn(root), keyFile: join(root, 'safe', 'keys', 'master.key') };
 }
 
-/** Runs `work` with a recorder for the vault in `root`. */
+/** Runs `work` with a recorder for the vault in `root`. What was promised `before` still holds. */
 export async function record(
   root: string,
   work: (recorder: Recorder) => Promise<void>,
+  before: Pick<Recording, 'told' | 'images'> = { told: [], images: new Map() },
 ): Promise<Recording> {
   const steps: Step[] = [];
-  const told: Told[] = [];
-  const images = new Map<string, Image & { readonly requester: Requester }>();
+  const told: Told[] = before.told.map((one) => ({ ...one, at: 0 }));
+  const images = new Map(before.images);
   const watcher = (seen: DiskOperation, by: Step['by']): Fault | null => {
     const operation = below(root, seen);
     const fault = recorder.decide({ operation, by }, steps.length);
@@ -112,6 +116,7 @@ export async function record(
     return fault;
   };
   const recorder: Recorder = {
+    root,
     steps,
     told,
     images,
@@ -162,6 +167,7 @@ export async function record(
     restore: async () => {
       recorder.phase = 'restoring a backup';
       await restoreBelow(root, watchedPort(watcher));
+      told.push({ at: steps.length, what: 'put back' });
     },
     backUp: async (vault) => {
       recorder.phase = 'backing up';
@@ -174,7 +180,7 @@ export async function record(
   return recorder;
 }
 
-/** Puts the backup in `root` back at `RESTORED`. */
+/** Puts the backup in `root` back at `RESTORED`. What is damaged then is told, and thrown here. */
 export async function restoreBelow(root: string, files: FilePort): Promise<void> {
   const { findings } = await restoreVault(
     {
@@ -187,7 +193,7 @@ export async function restoreBelow(root: string, files: FilePort): Promise<void>
     join(root, BACKUP),
   );
   if (findings.length > 0)
-    throw new Error(`what was put back is damaged: ${findings[0]!.sentence}`);
+    throw new HostError('ERR_VAULT_DAMAGED', `What was put back: ${findings[0]!.sentence}`);
 }
 
 function below(root: string, operation: DiskOperation): DiskOperation {
@@ -208,6 +214,8 @@ export interface Expected {
   readonly facts: ReadonlyMap<string, string>;
   /** What the backup must hold; null when there need be none. */
   readonly backedUp: readonly string[] | null;
+  /** Whether the backup must have been put back. */
+  readonly isPutBack: boolean;
 }
 
 /** What must be so after a crash when `done` operations were done. */
@@ -216,10 +224,12 @@ export function expectedAfter({ told }: Recording, done: number): Expected {
   const gone = new Set<string>();
   const facts = new Map<string, string>();
   let backedUp = null as readonly string[] | null;
+  let isPutBack = false;
   for (const one of told) {
     if (one.what === 'changing' && one.at < done) facts.delete(one.fact);
     if (one.what === 'so' && one.at <= done) facts.set(one.fact, one.value);
     if (one.what === 'backed up' && one.at <= done) backedUp = one.ids;
+    if (one.what === 'put back' && one.at <= done) isPutBack = true;
     // An intention binds nobody before its first operation; a promise binds at once.
     if (one.what === 'sealed' && one.at <= done) kept.set(one.id, one.name);
     if (one.what === 'removing' && one.at < done) kept.delete(one.id);
@@ -229,5 +239,5 @@ export function expectedAfter({ told }: Recording, done: number): Expected {
     }
   }
   // The next backup, which may be there already, lacks what was removed since.
-  return { kept, gone, facts, backedUp: backedUp?.filter((id) => kept.has(id)) ?? null };
+  return { kept, gone, facts, backedUp: backedUp?.filter((id) => kept.has(id)) ?? null, isPutBack };
 }

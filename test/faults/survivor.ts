@@ -1,6 +1,6 @@
 /** A vault as a crash left it: put on the disk, opened, and everything that was promised looked for. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -8,6 +8,7 @@ import { expect } from 'vitest';
 import { nodeFiles } from '../../src/store/node-files.ts';
 import { ALICE, BOB, makeImage, open, opensAs, placesIn } from '../vault/test-vault.ts';
 import type { DiskState } from './crash-model.ts';
+import { putDown } from './disk-image.ts';
 import {
   BACKUP,
   type Expected,
@@ -42,13 +43,14 @@ export function digestOf(state: DiskState): string {
 export async function checkSurvivor(
   state: DiskState,
   { images }: Pick<Recording, 'images'>,
-  { kept, gone, facts, backedUp }: Expected,
+  { kept, gone, facts, backedUp, isPutBack }: Expected,
   worksOn: boolean,
 ): Promise<Recording> {
   const root = scratchRoot();
   try {
     putDown(root, state);
     if (backedUp !== null) await checkBackup(root, BACKUP, backedUp, images);
+    if (isPutBack) expect(state.get(join(RESTORED, 'index.sqlite'))?.length).toBeGreaterThan(0);
     if (backedUp !== null && state.get(dirname(RESTORED)) === null && wasRestoring(state)) {
       // Wherever the restore was cut off, doing it again ends it.
       if (!state.has(join(RESTORED, 'index.sqlite'))) await restoreBelow(root, nodeFiles);
@@ -107,14 +109,6 @@ async function checkBackup(
   }
   await vault.verifyLedger();
   await vault.close();
-}
-
-function putDown(root: string, state: DiskState): void {
-  for (const [path, content] of state) {
-    const at = join(root, path);
-    if (content === null) mkdirSync(at, { mode: 0o700 });
-    else writeFileSync(at, content, { mode: 0o600 });
-  }
 }
 
 /** Files that nobody would ever look for: packs that no table names, and names that mean nothing. */
