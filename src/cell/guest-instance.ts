@@ -35,6 +35,7 @@ import type { WasmModule } from '../wasm/module.ts';
 import { FrameStack } from './frame-stack.ts';
 import type { FuelMeter } from './fuel-meter.ts';
 import { GuestExports, imageMismatch } from './guest-exports.ts';
+import { leaveTracesOut, noteTraces } from './trace-limit.ts';
 import type { TwinSource } from './twin-orders.ts';
 import { TwinStack } from './twin-stack.ts';
 
@@ -173,6 +174,7 @@ export class GuestInstance {
 
   /** Throw this from an import to unwind the guest. */
   unwinding(): unknown {
+    leaveTracesOut();
     return new engine.Exception(this.#tag, []);
   }
 
@@ -204,13 +206,17 @@ export class GuestInstance {
   /** Calls into the guest with fuel, and settles what it used. */
   #guarded(call: () => unknown): Outcome {
     const { meter } = this.#options;
+    const { stackTraceLimit } = Error;
     this.#fuel.value = meter.nextSlice();
+    noteTraces();
     try {
       call();
     } catch (error) {
       meter.settle(this.#fuel.value as number);
       const unwound = error instanceof engine.Exception && (error as Tagged).is(this.#tag);
       return unwound ? { kind: 'unwound' } : { kind: 'threw', error };
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
     meter.settle(this.#fuel.value as number);
     return { kind: 'returned' };

@@ -73,6 +73,7 @@ export async function runGuest(
 class Guest {
   readonly #world: GuestWorld;
   readonly #start: StartMessage;
+  readonly #loaded: LoadedModule;
   readonly #meter: FuelMeter;
   readonly #gate: SafepointGate;
   readonly #calls: HostCalls;
@@ -99,6 +100,7 @@ class Guest {
     const { world, start, loaded, resources, layer, head } = parts;
     this.#world = world;
     this.#start = start;
+    this.#loaded = loaded;
     this.#resources = resources;
     this.#restored = head !== null;
     this.#layer = layer;
@@ -271,7 +273,7 @@ class Guest {
       ? this.#instance.prepareResume(this.#calls.complete)()
       : { kind: 'returned' };
     for (;;) {
-      if (outcome.kind === 'threw') return endingOf(outcome.error);
+      if (outcome.kind === 'threw') return await this.#endingOf(outcome.error);
       if (outcome.kind === 'returned') {
         const entry = this.#entries[next++];
         if (entry === undefined) return { kind: 'exit', code: 0 };
@@ -289,6 +291,14 @@ class Guest {
         outcome = goOn();
       }
     }
+  }
+
+  async #endingOf(error: unknown): Promise<Ending> {
+    const ending = endingOf(error);
+    if (ending.kind !== 'trap' || !(error instanceof Error)) return ending;
+    const { trapStack } = await import('./trap-stack.ts');
+    const stack = trapStack(error, this.#loaded, this.#instance.twins);
+    return stack === null ? ending : { ...ending, stack };
   }
 
   /** `stasis.checkpoint`: captured when it is first made, answered when it is made again. */

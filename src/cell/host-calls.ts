@@ -21,6 +21,7 @@ import type { FunctionType, ModuleType } from '../wasm/section-type.ts';
 import { fromWords, toWords } from './argument-words.ts';
 import { providedCall } from './provided-call.ts';
 import type { SafepointGate } from './safepoint-gate.ts';
+import { leaveTracesOut, noteTraces } from './trace-limit.ts';
 
 type Argument = number | bigint;
 export type HostFunction = (...args: Argument[]) => unknown;
@@ -130,7 +131,9 @@ export class HostCalls {
     const { index, args, progress } = pending;
     const { environment } = this.#options;
     environment.progress = progress;
+    leaveTracesOut();
     const result = this.#targets[index]!(...args);
+    noteTraces();
     if (result === INTERRUPTED) this.#interrupt(index, args);
     environment.progress = null;
     this.#calls++;
@@ -144,7 +147,9 @@ export class HostCalls {
       case 0:
         return () => {
           if (gate.atCall(this.#calls)) this.#capture(index, []);
+          leaveTracesOut();
           const result = target();
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, []);
           this.#calls++;
           return result;
@@ -152,7 +157,9 @@ export class HostCalls {
       case 1:
         return (a) => {
           if (gate.atCall(this.#calls)) this.#capture(index, [a!]);
+          leaveTracesOut();
           const result = target(a!);
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, [a!]);
           this.#calls++;
           return result;
@@ -160,7 +167,9 @@ export class HostCalls {
       case 2:
         return (a, b) => {
           if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!]);
+          leaveTracesOut();
           const result = target(a!, b!);
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, [a!, b!]);
           this.#calls++;
           return result;
@@ -168,7 +177,9 @@ export class HostCalls {
       case 3:
         return (a, b, c) => {
           if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!, c!]);
+          leaveTracesOut();
           const result = target(a!, b!, c!);
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, [a!, b!, c!]);
           this.#calls++;
           return result;
@@ -176,7 +187,9 @@ export class HostCalls {
       case 4:
         return (a, b, c, d) => {
           if (gate.atCall(this.#calls)) this.#capture(index, [a!, b!, c!, d!]);
+          leaveTracesOut();
           const result = target(a!, b!, c!, d!);
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, [a!, b!, c!, d!]);
           this.#calls++;
           return result;
@@ -184,7 +197,9 @@ export class HostCalls {
       default:
         return (...args) => {
           if (gate.atCall(this.#calls)) this.#capture(index, args);
+          leaveTracesOut();
           const result = target(...args);
+          noteTraces();
           if (result === INTERRUPTED) this.#interrupt(index, args);
           this.#calls++;
           return result;

@@ -38,12 +38,16 @@ import {
   type HostMessage,
   ON_LIMIT,
   type Preopen,
+  TRAP_FRAMES_MAX,
+  type TrapStack,
   type Trigger,
 } from './protocol.ts';
 
 const TEXT_LENGTH_MAX = 65_536;
 /** As `defineProvider` allows. */
 const KIND_LENGTH_MAX = 64;
+/** As `functionNames` cuts them. */
+const FUNCTION_NAME_MAX = 512;
 const U32_MAX = 0xffff_ffff;
 
 const count = integer(0);
@@ -136,9 +140,19 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
   sealed: mapOf({ type: oneOf('sealed'), image: count, failure: nullable(text()) }),
 });
 
+const trapStack: Shape<TrapStack> = mapOf({
+  frames: arrayOf(
+    mapOf({ func: count, name: nullable(text(FUNCTION_NAME_MAX)), offset: nullable(count) }),
+    1,
+    TRAP_FRAMES_MAX,
+  ),
+  more: count,
+  isCut: boolean,
+});
+
 const ending: Shape<Ending> = variantOf('kind', {
   exit: mapOf({ kind: oneOf('exit'), code: integer(0, U32_MAX) }),
-  trap: mapOf({ kind: oneOf('trap'), message: shortText }),
+  trap: mapOf({ kind: oneOf('trap'), message: shortText }, { stack: trapStack }),
   limit: mapOf({ kind: oneOf('limit'), limit: oneOf(...LIMITS) }),
   checkpointed: mapOf({ kind: oneOf('checkpointed') }),
 });

@@ -294,9 +294,34 @@ export type CellMessage =
 /** What a cell says once its guest is there. */
 export type GuestMessage = Exclude<CellMessage, ConfinedMessage | EquippedMessage>;
 
+/** Frames that are told of a guest that trapped. */
+export const TRAP_FRAMES_MAX = 20;
+
+/** The stack on which a guest trapped; absent in its ending where the engine did not tell. */
+export interface TrapStack {
+  /** Innermost first. */
+  readonly frames: readonly TrapFrame[];
+  /** How many there are outside of those. */
+  readonly more: number;
+  /** `more` counts not even all. */
+  readonly isCut: boolean;
+}
+
+export interface TrapFrame {
+  /** Index of the function, imports first. */
+  readonly func: number;
+  /** What the guest's module calls it: a hint, which can hold any character. */
+  readonly name: string | null;
+  /**
+   * Of the instruction, in bytes from the start of the guest's own module; null where the engine does not know
+   * which call it was.
+   */
+  readonly offset: number | null;
+}
+
 /** How a guest ended. `checkpointed`: it was told to stop after a checkpoint and did. */
 export type Ending =
   | { readonly kind: 'exit'; readonly code: number }
-  | { readonly kind: 'trap'; readonly message: string }
+  | { readonly kind: 'trap'; readonly message: string; readonly stack?: TrapStack }
   | { readonly kind: 'limit'; readonly limit: LimitName }
   | { readonly kind: 'checkpointed' };

@@ -4,6 +4,7 @@
  * It costs some microseconds a frame and takes nothing down. It is a hint and no more: of functions that
  * the engine has inlined it may lack some, and a guest's module can give itself any name.
  */
+import { NOTED_FRAMES_MAX } from './trace-limit.ts';
 import { GUEST_MODULE, numberOfBatch, type TracedCall } from './twin-orders.ts';
 
 /** Innermost frames; the rest of a deeper stack was there before. */
@@ -42,6 +43,40 @@ export function traceCalls(framesMax: number): TracedCall[] {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** The guest's part of the trace that an error was made with. */
+export interface ErrorTrace {
+  /** Innermost first. */
+  readonly calls: readonly TracedCall[];
+  /** Nothing of the host's is inside of them. */
+  readonly isInnermost: boolean;
+  /** There were more. */
+  readonly isCut: boolean;
+}
+
+export function callsOfError(error: Error): ErrorTrace {
+  const { prepareStackTrace } = Error;
+  let sites: readonly NodeJS.CallSite[] = [];
+  Error.prepareStackTrace = (_error, found) => {
+    sites = found;
+    return '';
+  };
+  try {
+    void error.stack;
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+  }
+  const calls: TracedCall[] = [];
+  // The guest is called by us and calls us: it is the outermost stretch that is not JavaScript.
+  let at = sites.length - 1;
+  for (; at >= 0; at--) {
+    const site = sites[at]!;
+    const batch = batchAt(site.getScriptNameOrSourceURL());
+    if (batch !== null) calls.push({ batch, position: site.getPosition() });
+    else if (calls.length > 0) break;
+  }
+  return { calls: calls.reverse(), isInnermost: at < 0, isCut: sites.length === NOTED_FRAMES_MAX };
 }
 
 function batchAt(address: string | null): number | null {

@@ -20,6 +20,9 @@ import type { CompiledTwins, TracedCall, TwinBatch, TwinSource } from './twin-or
 const TWINS_MAX = 512;
 const BYTES_MAX = 2 ** 24;
 
+/** As many as the workshop knows. */
+const BATCHES_KNOWN_MAX = 256;
+
 /** Calls that are remembered; beyond that, all are forgotten and found anew. */
 const CALLS_MAX = 65_536;
 const POSITIONS_MAX = 2 ** 32;
@@ -43,6 +46,8 @@ export class TwinStack {
     element: 'anyfunc',
     initial: TWINS_MAX * 2,
   });
+  /** Which twins are in the module of a batch; of the newest batches, as older ones are hardly on any stack. */
+  readonly #batches = new Map<number, readonly Place[]>();
   /** Batches whose twins are optimised. */
   readonly #optimised = new Set<number>();
   #sizeBytes = 0;
@@ -88,6 +93,11 @@ export class TwinStack {
 
   hasOptimised(place: Place): boolean {
     return this.#twins.get(placeKey(place))?.optimised === true;
+  }
+
+  /** The places of the twins in a batch's module, in their order; undefined for one long ago. */
+  placesOf(batch: number): readonly Place[] | undefined {
+    return this.#batches.get(batch);
   }
 
   /** Whether the twins of that batch are optimised. */
@@ -157,6 +167,12 @@ export class TwinStack {
     for (const { call, place } of batch.found) this.#calls.set(callKey(call), place);
     if (batch.twins !== null) {
       this.#instantiate(batch.twins);
+      // Nothing of a captured frame but its place is to stay.
+      const places = batch.twins.places.map(({ func, site }) => ({ func, site }));
+      this.#batches.set(batch.number, places);
+      if (this.#batches.size > BATCHES_KNOWN_MAX) {
+        this.#batches.delete(this.#batches.keys().next().value!);
+      }
       if (batch.twins.optimised) this.#optimised.add(batch.number);
     }
     return batch;

@@ -13,6 +13,7 @@ import { describeReceipt } from './receipt-text.ts';
 import { errorFromObject, reportError } from './report-error.ts';
 import { HOST_SIGNALS } from './signals.ts';
 import { withProgress } from './terminal.ts';
+import { describeTrap } from './trap-text.ts';
 
 /** Stays until the guest ends; the exit status is the guest's. */
 export async function hostInForeground(
@@ -77,6 +78,9 @@ function describeEnding({ err }: CommandContext, report: JobReport): void {
   }
   const sentence = endingSentence(ending);
   if (sentence !== null) err.write(`stasis: ${visibleText(sentence)}\n`);
+  if (ending.kind === 'trap' && ending.stack !== undefined) {
+    for (const line of describeTrap(ending.stack)) err.write(`${line}\n`);
+  }
   const option = raisingOption(ending);
   if (option === null) return;
   const again = report.kept && report.checkpoints > 0 ? `stasis restore ${report.job}` : 'run it';

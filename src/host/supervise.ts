@@ -37,6 +37,9 @@ import { failedEnding, type RunEnding } from './run-ending.ts';
 
 export type CheckpointCause = 'request' | 'timer' | 'guest' | 'trigger' | 'limit';
 
+/** Of the name of a function in a trap's stack, in characters. */
+const FUNCTION_NAME_MAX = 200;
+
 /** How long a guest whose time is up may take to its next safepoint, and its image to be sealed. */
 const LIMIT_GRACE_MS = 10_000;
 
@@ -364,7 +367,16 @@ function lostEnding({ status, signal, fault }: CellEnd): RunEnding {
 }
 
 function safeEnding(ending: Ending): Ending {
-  return ending.kind === 'trap' ? { kind: 'trap', message: visibleText(ending.message) } : ending;
+  if (ending.kind !== 'trap') return ending;
+  const message = visibleText(ending.message);
+  const { stack } = ending;
+  if (stack === undefined) return { kind: 'trap', message };
+  const frames = stack.frames.map(({ func, name, offset }) => ({
+    func,
+    name: name === null ? null : visibleText(name, FUNCTION_NAME_MAX),
+    offset,
+  }));
+  return { kind: 'trap', message, stack: { ...stack, frames } };
 }
 
 /** The cell's words, with nothing in them that a terminal or a reader could be fooled by. */

@@ -51,6 +51,7 @@ import { GrowingU32 } from './growing-array.ts';
 import { FUNCTION, type Layout } from './layout.ts';
 import { type ModuleFacts, skipLocals } from './module-facts.ts';
 import * as kind from './op-class.ts';
+import type { Origins } from './origins.ts';
 import { helperKey, isCaptured, type ModulePlan } from './plan.ts';
 import { CHUNK, openPoll, writeCounter, writeRefund, writeSite } from './poll-code.ts';
 
@@ -105,6 +106,8 @@ export class BodyEmitter {
   /** Where the calls of sites stand in the output, ascending, and which sites they are; of the same body. */
   readonly siteCallAt = new GrowingU32(256);
   readonly siteCalled = new GrowingU32(256);
+  /** Takes notes of where the bodies written from now on come from. */
+  origins: Origins | null = null;
 
   constructor(
     facts: ModuleFacts,
@@ -183,7 +186,9 @@ export class BodyEmitter {
     writeSite(out, scan, site.site);
     this.#call(target.next);
     this.#markSite(site.site);
+    this.origins?.copied(out.length, site.at);
     out.u8(OP.call_indirect);
+    this.origins?.standsFor(out.length, site.at);
     out.u32(target.resultType(site.results));
     out.u32(target.twins);
     if (site.siteKind === SITE_LOOP) {
@@ -207,7 +212,9 @@ export class BodyEmitter {
     this.#event = 0;
     this.#spill = 0;
     this.#deadTo = -1;
-    this.#end = this.#facts.module.bodyEnd[func - this.#facts.importedFunctions]!;
+    const { bodyStart, bodyEnd } = this.#facts.module;
+    this.#end = bodyEnd[func - this.#facts.importedFunctions]!;
+    this.origins?.standsFor(0, bodyStart[func - this.#facts.importedFunctions]!);
     this.coldBranches.length = 0;
     this.siteCallAt.length = 0;
     this.siteCalled.length = 0;
@@ -344,7 +351,11 @@ export class BodyEmitter {
 
   /** Copies everything up to `offset`, and says that the source is dealt with up to `next`. */
   #flush(offset: number, next = offset): void {
-    if (offset > this.#copied) this.#out.range(this.#bytes, this.#copied, offset);
+    if (offset > this.#copied) {
+      this.origins?.copied(this.#out.length, this.#copied);
+      this.#out.range(this.#bytes, this.#copied, offset);
+    }
+    this.origins?.standsFor(this.#out.length, offset);
     this.#copied = next;
   }
 
@@ -598,6 +609,7 @@ export class BodyEmitter {
   #mapCall(op: number, callee: number, start: number, next: number): void {
     if (this.#twin === null) return;
     this.#flush(start, next);
+    this.origins?.copied(this.#out.length, start);
     this.#out.u8(op);
     this.#out.u32(this.#twin.mapFunction(callee));
   }
@@ -612,6 +624,7 @@ export class BodyEmitter {
 
   #helper(key: number, start: number, next: number): void {
     this.#flush(start, next);
+    this.origins?.copied(this.#out.length, start);
     const helper = this.#layout.helperOf.get(key)!;
     this.#call(this.#mapFunction(this.#layout.firstFunction + FUNCTION.helpers + helper));
   }

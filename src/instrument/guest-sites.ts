@@ -1,5 +1,6 @@
 /**
- * Finds the sites of a guest's functions by where their calls stand in the instrumented module.
+ * Finds what stands where in the instrumented module: the sites of a guest's functions, and what code
+ * comes from.
  *
  * Nothing of that is kept when a module is instrumented: a function that is asked about is written again,
  * which comes out the same.
@@ -9,7 +10,9 @@ import { BodyEmitter } from './body-emitter.ts';
 import { FunctionScanner } from './function-scan.ts';
 import type { Layout } from './layout.ts';
 import type { ModuleFacts } from './module-facts.ts';
+import { Origins } from './origins.ts';
 import { isCaptured, type ModulePlan } from './plan.ts';
+import type { Origin } from './resume-module.ts';
 import { type Place, SitePositions } from './site-positions.ts';
 
 export class GuestSites {
@@ -21,6 +24,7 @@ export class GuestSites {
   readonly #emitter: BodyEmitter;
   readonly #body = new ByteWriter(65_536);
   readonly #known = new Map<number, SitePositions>();
+  readonly #origins = new Map<number, Origins>();
 
   constructor(facts: ModuleFacts, plan: ModulePlan, layout: Layout, bodyStart: Uint32Array) {
     this.#facts = facts;
@@ -43,10 +47,33 @@ export class GuestSites {
     return sites.find(position);
   }
 
-  #sitesOf(func: number): SitePositions {
-    this.#scan.scan(func);
+  /** Where the code at `position` comes from; null for what the pass added. */
+  originOf(position: number): Origin | null {
+    // Where the engine knows the function alone, it names the byte before the body, which is of its length.
+    const func = this.#functionAt(position + 1);
+    const { importedFunctions, functions } = this.#facts;
+    if (func < importedFunctions || func >= functions) return null;
+    let origins = this.#origins.get(func);
+    if (origins === undefined) {
+      origins = new Origins();
+      this.#origins.set(func, origins);
+      this.#write(func, origins);
+    }
+    const start = this.#bodyStart[func - importedFunctions]!;
+    return { func, ...origins.find(Math.max(0, position - start)) };
+  }
+
+  #write(func: number, origins: Origins | null): void {
     this.#body.clear();
-    this.#emitter.captured();
+    this.#emitter.origins = origins;
+    if (isCaptured(this.#plan, func)) {
+      this.#scan.scan(func);
+      this.#emitter.captured();
+    } else this.#emitter.plain(func);
+  }
+
+  #sitesOf(func: number): SitePositions {
+    this.#write(func, null);
     const sites = new SitePositions();
     sites.add(func, this.#bodyStart[func - this.#facts.importedFunctions]!, this.#emitter);
     return sites;

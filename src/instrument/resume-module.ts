@@ -35,6 +35,7 @@ import { BodyEmitter, type TwinTarget } from './body-emitter.ts';
 import { FunctionScanner } from './function-scan.ts';
 import type { FuncType, Layout } from './layout.ts';
 import type { ModuleFacts } from './module-facts.ts';
+import { Origins } from './origins.ts';
 import { isCaptured, type ModulePlan } from './plan.ts';
 import { importSection, typeSection } from './resume-sections.ts';
 import { type Place, SitePositions } from './site-positions.ts';
@@ -47,6 +48,23 @@ export interface ResumeModule {
   readonly places: readonly Place[];
   /** In these bytes. */
   readonly sites: SitePositions;
+}
+
+/** The body of a twin, and where it comes from. */
+interface TracedBody {
+  readonly func: number;
+  /** In the code section. */
+  readonly start: number;
+  readonly origins: Origins;
+}
+
+/** A place in the guest's own module. */
+export interface Origin {
+  readonly func: number;
+  /** Of an opcode, in bytes from the start of the module. */
+  readonly offset: number;
+  /** The code is that opcode's own, and not of something that was put in there. */
+  readonly isCopy: boolean;
 }
 
 /** Functions of the host come first, the guest's behind them, then a completion for each place. */
@@ -81,13 +99,27 @@ export class ResumeModuleMaker {
    * - ERR_NOT_CAPTURABLE: a twin would be larger than the engine takes.
    */
   make(places: readonly Place[], name: string): ResumeModule {
+    return this.#make(places, name, null);
+  }
+
+  /** Where the code at `position` of the module for these places comes from; null for what is no twin's. */
+  originOf(places: readonly Place[], name: string, position: number): Origin | null {
+    const bodies: TracedBody[] = [];
+    const at = position - this.#make(places, name, bodies).sites.base;
+    const body = bodies.findLast(({ start }) => start <= at + 1);
+    return body === undefined
+      ? null
+      : { func: body.func, ...body.origins.find(Math.max(0, at - body.start)) };
+  }
+
+  #make(places: readonly Place[], name: string, bodies: TracedBody[] | null): ResumeModule {
     const types = new ExtraTypes(this.#layout.firstType + this.#layout.types.length);
     const imported = new Map<number, number>();
     const target = this.#target(types, imported);
     const code = new ByteWriter(65_536);
     code.u32(places.length);
     const sites = new SitePositions();
-    const twins = places.map((place) => this.#writeTwin(place, target, code, sites));
+    const twins = places.map((place) => this.#writeTwin(place, target, code, sites, bodies));
     const functions = [...imported.keys()];
     const completes = twins.map(({ results }) => types.of(results));
     const twinTypes = places.map(({ func }) => types.of(this.#resultsOf(func)));
@@ -141,6 +173,7 @@ export class ResumeModuleMaker {
     target: TwinTarget,
     code: ByteWriter,
     sites: SitePositions,
+    bodies: TracedBody[] | null,
   ): { readonly results: Uint8Array; readonly cold: readonly number[] } {
     const body = this.#body;
     const { importedFunctions, functions } = this.#facts;
@@ -149,10 +182,13 @@ export class ResumeModuleMaker {
     const snapshot = exists ? this.#scan.snapshot : null;
     if (snapshot === null) throw noSuchPlace(func, site);
     body.clear();
+    const origins = bodies === null ? null : new Origins();
+    this.#emitter.origins = origins;
     this.#emitter.twin(snapshot, target);
     if (body.length > BODY_BYTES_MAX) throw tooLarge(func);
     code.u32(body.length);
     sites.add(func, code.length, this.#emitter);
+    if (origins !== null) bodies?.push({ func, start: code.length, origins });
     code.bytes(body.view());
     return { results: snapshot.results, cold: [...this.#emitter.coldBranches] };
   }

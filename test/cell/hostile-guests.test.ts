@@ -51,7 +51,8 @@ async function endOf(bytes: Uint8Array, invoke: string | null = null): Promise<T
       [bytes],
       () => {},
     );
-    return ending;
+    // Where it trapped is held in instrument/trap-places.test.ts.
+    return ending.kind === 'trap' ? trap(ending.message) : ending;
   } catch (error) {
     if (error instanceof HostError) return { refused: error.code, message: error.message };
     throw error;

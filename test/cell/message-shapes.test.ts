@@ -88,6 +88,24 @@ const fromCell: readonly CellMessage[] = [
   },
   {
     type: 'ended',
+    ending: {
+      kind: 'trap',
+      message: 'x',
+      stack: {
+        frames: [
+          { func: 3, name: 'f', offset: 70 },
+          { func: 4, name: null, offset: null },
+        ],
+        more: 5,
+        isCut: false,
+      },
+    },
+    fuel: 1n,
+    calls: 2n,
+    memoryDigest: null,
+  },
+  {
+    type: 'ended',
     ending: { kind: 'limit', limit: 'fuel' },
     fuel: 1n,
     calls: 2n,

@@ -100,7 +100,9 @@ describe('the exit status', () => {
     // A guest's own end needs no words; every other is told in one sentence.
     const own = result.status === 0 || words.at(-1)!.includes('exits-');
     expect(result.stderr).toMatch(
-      own ? /^$/ : /^stasis: the guest .+\n(try: .+ with a larger --[a-z-]+\n)?$/,
+      own
+        ? /^$/
+        : /^stasis: the guest .+\n( {2}at .+\n)*( {2}… .+\n)?(try: .+ with a larger --[a-z-]+\n)?$/,
     );
     const json = await cli(['run', '--json', ...words]);
     const report = JSON.parse(json.stderr);

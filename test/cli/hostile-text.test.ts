@@ -38,6 +38,16 @@ const text = `(module
     unreachable))`;
 writeFileSync(module, parseWat('evil.wat', text).toBinary({}).buffer);
 const unlinkable = join(scratch, `no-${EVIL}.wasm`);
+const badlyNamed = join(scratch, 'badly-named.wasm');
+const wat =
+  '(module (func $0123456789abcdef unreachable) (func (export "_start") (call $0123456789abcdef)))';
+const named = Buffer.from(
+  parseWat('named.wat', wat).toBinary({ write_debug_names: true }).buffer,
+).toString('latin1');
+writeFileSync(
+  badlyNamed,
+  Buffer.from(named.replace('0123456789abcdef', '\u001b[31m\r\nerror: fak'), 'latin1'),
+);
 writeFileSync(
   unlinkable,
   parseWat(
@@ -57,7 +67,7 @@ function expectVisible(words: readonly string[], ...texts: readonly string[]): v
     const where = found === null ? '' : JSON.stringify(shown.slice(Math.max(0, found.index - 40)));
     expect(where, words.map((word) => JSON.stringify(word)).join(' ')).toBe('');
     // A line of its own would look as if it were ours; a log's lines are the guest's.
-    const forged = shown.split('\n').some((line) => line.startsWith('error: fake'));
+    const forged = shown.split('\n').some((line) => line.startsWith('error: fak'));
     if (!words.includes('logs')) expect(forged, words.join(' ')).toBe(false);
   }
 }
@@ -75,6 +85,8 @@ const CASES: readonly (readonly string[])[] = [
   ['run', '--invoke', EVIL, module],
   ['run', '--fuel', EVIL, module],
   ['run', '--wasi', EVIL, module],
+  ['run', badlyNamed],
+  ['run', '--json', badlyNamed],
   ['run', unlinkable],
   ['run', '--json', unlinkable],
   ['run', EVIL],

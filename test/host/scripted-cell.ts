@@ -57,7 +57,15 @@ function begin(): void {
     case 'trap':
       send({
         type: 'ended',
-        ending: { kind: 'trap', message: 'bad \u001b[2Jthing' },
+        ending: {
+          kind: 'trap',
+          message: 'bad \u001b[2Jthing',
+          stack: {
+            frames: [{ func: 1, name: `f\n\u202e${'x'.repeat(300)}`, offset: 9 }],
+            more: 2,
+            isCut: false,
+          },
+        },
         fuel: 1n,
         calls: 1n,
         memoryDigest: null,

@@ -73,9 +73,17 @@ describe('a guest that ends', () => {
     });
   });
 
-  test('by a trap has its message shown escaped', async () => {
+  test('by a trap has its message and the names of its functions shown escaped', async () => {
     const { run } = await watch('trap');
-    expect((await run.ended).ending).toEqual({ kind: 'trap', message: 'bad \\u{1b}[2Jthing' });
+    expect((await run.ended).ending).toEqual({
+      kind: 'trap',
+      message: 'bad \\u{1b}[2Jthing',
+      stack: {
+        frames: [{ func: 1, name: `f\\u{a}\\u{202e}${'x'.repeat(197)}…`, offset: 9 }],
+        more: 2,
+        isCut: false,
+      },
+    });
   });
 
   test('before it started, for a reason of the cell, gives that reason escaped', async () => {

@@ -8,7 +8,9 @@ import { type HostState, hostFunction } from './wasi-stand-in.ts';
 /** Calls the entries of a fresh instance. Its start function must not need the memory. */
 export function runRaw(
   bytes: Uint8Array<ArrayBuffer>,
-  options: Pick<TrialOptions, 'entries' | 'args'> = {},
+  options: Pick<TrialOptions, 'entries' | 'args'> & {
+    readonly onThrown?: (error: unknown) => void;
+  } = {},
 ): Pick<Ending, 'ends' | 'output' | 'calls'> {
   const module = readModule(bytes);
   const host: HostState = { args: ['guest', ...(options.args ?? [])], output: [], calls: 0 };
@@ -33,6 +35,7 @@ export function runRaw(
     try {
       run();
     } catch (error) {
+      options.onThrown?.(error);
       ends.push(endOfError(error));
       return !isFinal(error);
     }

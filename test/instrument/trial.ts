@@ -39,6 +39,8 @@ export interface TrialOptions {
   readonly fuelLimit?: bigint;
   readonly memoryPagesMax?: number;
   readonly tableEntriesMax?: number;
+  /** Told what an entry threw. */
+  readonly onThrown?: (error: unknown, stage: Stage) => void;
 }
 
 export interface Ending {
@@ -209,6 +211,7 @@ export function runTrial(subject: Subject, options: TrialOptions = {}): Trial {
       armNext();
       outcome = goOn(stage);
     }
+    if (outcome.kind === 'threw') options.onThrown?.(outcome.error, stage);
     ends.push(endOf(outcome));
     const isStart = index === 0 && subject.module.start !== undefined;
     if (outcome.kind === 'threw' && (isStart || isFinal(outcome.error))) break;
