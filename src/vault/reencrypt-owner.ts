@@ -40,12 +40,15 @@ import {
 const CHUNKS_AT_ONCE = 256;
 const RECORDS_PER_TURN = 64;
 
-/** Does what is left to do of the last re-encryption; gives back for how many owners. */
+/**
+ * Does what is left to do of the last re-encryption; gives back for how many owners. The trash is emptied even when
+ * there is none: step 4 may be all that is left.
+ */
 export async function reencryptOwners(context: VaultContext): Promise<number> {
   const names = await context.read((view) => view.owners());
   let done = 0;
   for (const name of names) if (await reencryptOwner(context, name)) done++;
-  if (done > 0) await context.store.packs.sweep(0, 'trash');
+  await context.store.packs.sweep(0, 'trash');
   return done;
 }
 

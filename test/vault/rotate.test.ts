@@ -89,6 +89,31 @@ test('after a leak nothing that is stored is as it was, and all of it opens', as
   await vault.close();
 });
 
+test('what could not be deleted after a leak is deleted when the command is resumed', async () => {
+  const places = makePlaces();
+  const { vault: made } = await makeVault(places);
+  await made.close();
+  const packs = join(places.directory, 'packs');
+  const leaked = readdirSync(packs);
+  let mayDelete = false;
+  const files: FilePort = {
+    ...nodeFiles,
+    remove: async (path) => {
+      const isPack = path.endsWith('.pack');
+      if (isPack && !mayDelete) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      await nodeFiles.remove(path);
+    },
+  };
+  const vault = await open(places, { files });
+  await expect(vault.rotateKey({ reencrypt: true })).rejects.toMatchObject({ code: 'ERR_IO' });
+  expect(readdirSync(packs)).toEqual(expect.arrayContaining(leaked));
+  mayDelete = true;
+  expect(await vault.resumeReencryption()).toBe(0);
+  expect(readdirSync(packs).filter((name) => leaked.includes(name))).toEqual([]);
+  expect(leaked.length).toBeGreaterThan(0);
+  await vault.close();
+});
+
 test('a seal that began under an owner key which is replaced begins anew', async () => {
   const places = makePlaces();
   const { vault: other } = await makeVault(places);
