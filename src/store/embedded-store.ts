@@ -52,7 +52,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   } catch (error) {
     throw ioFailure('make the vault', error);
   }
-  const index = openSqliteIndex({ path: indexPath, busyMsMax });
+  const index = await openSqliteIndex({ path: indexPath, busyMsMax });
   try {
     // With the name of SQLite's log, which is there by now: SQLite syncs it as well, but goes on when it can't.
     await files.syncDirectory(directory);

@@ -18,8 +18,6 @@ import { createSerialQueue, type SerialQueue } from './serial-queue.ts';
 import { BUSY, isBusy, isDiskFull, sqliteFailure } from './sqlite-failure.ts';
 import type { Index } from './store.ts';
 
-/** While opening, SQLite waits by itself: nothing else is going on yet. */
-const OPEN_BUSY_MS = 10_000;
 /** Short, since who writes one transaction after the other leaves the lock free for moments only. */
 const RETRY_PAUSE_MS_MAX = 5;
 
@@ -39,8 +37,11 @@ export interface SqliteIndexOptions {
 }
 
 /** Throws ERR_VAULT_VERSION, ERR_VAULT_DAMAGED, ERR_VAULT_BUSY, ERR_DISK_FULL, ERR_IO. */
-export function openSqliteIndex({ path, busyMsMax }: SqliteIndexOptions): SqliteIndex {
-  const database = openDatabase(path);
+export async function openSqliteIndex({
+  path,
+  busyMsMax,
+}: SqliteIndexOptions): Promise<SqliteIndex> {
+  const database = await openDatabase(path, busyMsMax);
   const rows = prepareIndexRows(database);
   const queue = createSerialQueue();
   const run = transactionRunner(database, queue, busyMsMax);
@@ -58,24 +59,43 @@ export function openSqliteIndex({ path, busyMsMax }: SqliteIndexOptions): Sqlite
   };
 }
 
-function openDatabase(path: string): DatabaseSync {
+async function openDatabase(path: string, busyMsMax: number): Promise<DatabaseSync> {
   let database: DatabaseSync | null = null;
   try {
-    database = new DatabaseSync(path, { timeout: OPEN_BUSY_MS });
-    database.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;');
+    const opened = new DatabaseSync(path, { timeout: 0 });
+    database = opened;
+    opened.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;');
     // What is removed from a page that is written anyway is zeroed; `scrub` does away with the rest.
-    database.exec('PRAGMA secure_delete = FAST');
-    // Before anything is changed, WAL mode included: a newer vault stays exactly as it is.
-    const format = checkFormat(database);
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    if (format < INDEX_FORMAT) bringUpToDate(database);
-    checkSchema(database, INDEX_FORMAT);
-    database.exec('PRAGMA busy_timeout = 0');
-    return database;
+    opened.exec('PRAGMA secure_delete = FAST');
+    // SQLite does not wait, whatever it is told, when two processes change a new database to WAL at once.
+    await patiently(() => prepareFormat(opened), busyMsMax);
+    return opened;
   } catch (error) {
     database?.close();
     throw sqliteFailure('open the index', error);
   }
+}
+
+/** Makes the tables or brings them up to date where needed; can be done again after it was interrupted. */
+function prepareFormat(database: DatabaseSync): void {
+  try {
+    // Before anything is changed, WAL mode included: a newer vault stays exactly as it is.
+    const format = within(database, 'BEGIN', () => checkFormat(database));
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    if (format < INDEX_FORMAT) within(database, 'BEGIN IMMEDIATE', () => bringUpToDate(database));
+    checkSchema(database, INDEX_FORMAT);
+  } catch (error) {
+    rollBack(database);
+    throw error;
+  }
+}
+
+/** All that is read within is of one moment. */
+function within<T>(database: DatabaseSync, begin: string, work: () => T): T {
+  database.exec(begin);
+  const result = work();
+  database.exec('COMMIT');
+  return result;
 }
 
 /** The format that the database has; 0 when it has no tables yet. */
@@ -100,7 +120,6 @@ function checkFormat(database: DatabaseSync): number {
 
 /** Takes the steps that are missing, in one transaction: an index is of one format or of the other. */
 function bringUpToDate(database: DatabaseSync): void {
-  database.exec('BEGIN IMMEDIATE');
   // Another process may have been first.
   const format = checkFormat(database);
   if (format > 0) checkSchema(database, format);
@@ -108,7 +127,6 @@ function bringUpToDate(database: DatabaseSync): void {
   database.exec(
     `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${INDEX_FORMAT};`,
   );
-  database.exec('COMMIT');
 }
 
 /** A trigger or a column put there by somebody else would run inside our transactions. */

@@ -170,7 +170,8 @@ test('a guest that was killed goes on from its checkpoint', async () => {
   const data = join(scratch, 'for-killed');
   mkdirSync(data);
   const options = ['--wasi', 'wasmer', '--dir-ro', `${data}::/data`];
-  const words = [built('directory-walk'), '6'];
+  // Some hundred times as long as it takes to make a checkpoint: it must not be over before it is killed.
+  const words = [built('directory-walk'), '250'];
   const whole = await stasis(['run', ...options, ...words]);
   const state = await openState(home);
   try {
