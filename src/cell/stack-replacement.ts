@@ -20,6 +20,7 @@
  *    might be too large for a twin, since a stack that was taken down has to be put up.
  */
 import type { Place } from '../instrument/site-positions.ts';
+import { bodyAt } from '../wasm/body-at.ts';
 import { traceCalls } from './stack-trace.ts';
 import { GUEST_MODULE, type TracedCall } from './twin-orders.ts';
 import type { TwinStack } from './twin-stack.ts';
@@ -179,7 +180,7 @@ export class StackReplacement {
     if (innermost === 0 || call === undefined) return null;
     const { batch, position } = call;
     return {
-      poller: batch === GUEST_MODULE ? this.#bodyAt(position) : -batch,
+      poller: batch === GUEST_MODULE ? bodyAt(this.#bodyStart, position) : -batch,
       outside: calls
         .slice(innermost + 1)
         .map((outer) => `${outer.batch}:${outer.position}`)
@@ -190,20 +191,7 @@ export class StackReplacement {
 
   /** The call of the host from the function that the pass added for polls. */
   #isPoll({ batch, position }: TracedCall): boolean {
-    return batch === GUEST_MODULE && this.#bodyAt(position) >= this.#ownBodies;
-  }
-
-  /** Number of the body around a position in the instrumented module; -1 for one before all bodies. */
-  #bodyAt(position: number): number {
-    const starts = this.#bodyStart;
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (starts[middle]! <= position) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return batch === GUEST_MODULE && bodyAt(this.#bodyStart, position) >= this.#ownBodies;
   }
 }
 

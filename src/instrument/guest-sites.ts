@@ -5,6 +5,7 @@
  * Nothing of that is kept when a module is instrumented: a function that is asked about is written again,
  * which comes out the same.
  */
+import { bodyAt } from '../wasm/body-at.ts';
 import { ByteWriter } from '../wasm/byte-writer.ts';
 import { BodyEmitter } from './body-emitter.ts';
 import { FunctionScanner } from './function-scan.ts';
@@ -81,14 +82,6 @@ export class GuestSites {
 
   /** The function whose body is the last that begins at or before `position`. */
   #functionAt(position: number): number {
-    const starts = this.#bodyStart;
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (starts[middle]! <= position) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1 + this.#facts.importedFunctions;
+    return bodyAt(this.#bodyStart, position) + this.#facts.importedFunctions;
   }
 }

@@ -1,17 +1,10 @@
-/**
- * Checkpoints that are looked ahead for, with twins made in another thread: the guest ends as if it had
- * never been stopped, whatever a stack trace says of it.
- */
-import { MessageChannel, Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CaptureRoom } from '../../src/cell/capture-room.ts';
 import { FuelMeter } from '../../src/cell/fuel-meter.ts';
 import { GuestInstance, type InstanceOptions } from '../../src/cell/guest-instance.ts';
 import { LookAhead } from '../../src/cell/look-ahead.ts';
-import { RemoteTwins } from '../../src/cell/remote-twins.ts';
-import { createSharedControl, viewSharedControl } from '../../src/cell/shared-control.ts';
 import { traceStack } from '../../src/cell/stack-trace.ts';
-import type { TwinBatch, TwinOrder, TwinSource } from '../../src/cell/twin-orders.ts';
+import type { TwinSource } from '../../src/cell/twin-orders.ts';
 import { LocalTwins, TwinWorkshop } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
 import { readFacts } from '../../src/instrument/module-facts.ts';
@@ -23,6 +16,7 @@ import { V128 } from '../../src/wasm/value-type.ts';
 import { writeModule } from '../../src/wasm/writer.ts';
 import { moduleBytes } from '../guests/built-modules.ts';
 import { Exit, type HostState, hostFunction } from '../instrument/wasi-stand-in.ts';
+import { workshopThread } from './workshop-thread.ts';
 
 const PAGE = 65_536;
 /** Polls between a checkpoint and the next request. */
@@ -45,11 +39,6 @@ const GUESTS: Readonly<Record<string, { bytes: () => Uint8Array; args: readonly 
   },
 };
 
-const workers: Worker[] = [];
-afterAll(async () => {
-  await Promise.all(workers.map((worker) => worker.terminate()));
-});
-
 function named(bytes: Uint8Array, name: string): Uint8Array {
   const subsection = new ByteWriter();
   subsection.name(name);
@@ -61,40 +50,6 @@ function named(bytes: Uint8Array, name: string): Uint8Array {
     keepCustom: (custom) => custom !== 'name',
     addCustom: [{ name: 'name', content: content.finish(), before: undefined }],
   });
-}
-
-/** Twins from another thread; `orders` counts. */
-function workshopThread(bytes: Uint8Array): TwinSource & { orders: number } {
-  const { bytes: instrumented, plan } = instrument(bytes);
-  const shared = createSharedControl();
-  const { port1, port2 } = new MessageChannel();
-  const module = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  module.set(bytes);
-  workers.push(
-    new Worker(new URL('./twin-service.ts', import.meta.url), {
-      workerData: { port: port1, shared, module: module.buffer },
-      transferList: [port1],
-    }),
-  );
-  const { bodyStart } = readModule(instrumented);
-  const remote = new RemoteTwins(port2, viewSharedControl(shared), { plan, bodyStart });
-  let answered = 0;
-  return {
-    orders: 0,
-    makesAhead: true,
-    send(order: TwinOrder): void {
-      this.orders++;
-      remote.send(order);
-    },
-    // Waits for what was ordered, so that the test depends on no machine's speed.
-    arrived(): TwinBatch | null {
-      return answered < this.orders ? this.receive() : null;
-    },
-    receive(): TwinBatch {
-      answered++;
-      return remote.receive();
-    },
-  };
 }
 
 interface Ended {
@@ -192,7 +147,11 @@ describe('stopped where it is ready', () => {
   for (const [name, { bytes, args }] of Object.entries(GUESTS)) {
     test(name, () => {
       const { stopped: _stopped, ready: _ready, ...whole } = run(bytes(), args, null);
-      const { stopped, ready, ...ended } = run(bytes(), args, workshopThread(bytes()));
+      const { stopped, ready, ...ended } = run(
+        bytes(),
+        args,
+        workshopThread(bytes(), instrument(bytes())),
+      );
       console.log(`${name}: stopped ${stopped} times, ${ready} times with all twins there`);
       expect(ended).toStrictEqual(whole);
       expect(stopped).toBeGreaterThan(0);
@@ -263,7 +222,7 @@ test('a twin that returns a vector is made, though it can not be called to be co
 
 test('what can not be made is told in the batch', () => {
   const bytes = moduleBytes('nqueens');
-  const source = workshopThread(bytes);
+  const source = workshopThread(bytes, instrument(bytes));
   const failureOf = (func: number, site: number): string | undefined => {
     source.send({
       number: 1,

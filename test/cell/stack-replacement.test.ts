@@ -4,15 +4,12 @@
  *
  * That it may happen at any safepoint is tried in `test/instrument`, together with captures.
  */
+
 import { createHash } from 'node:crypto';
-import { MessageChannel, Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FuelMeter } from '../../src/cell/fuel-meter.ts';
 import { GuestInstance } from '../../src/cell/guest-instance.ts';
-import { RemoteTwins } from '../../src/cell/remote-twins.ts';
-import { createSharedControl, viewSharedControl } from '../../src/cell/shared-control.ts';
 import { StackReplacement } from '../../src/cell/stack-replacement.ts';
-import type { TwinBatch, TwinOrder, TwinSource } from '../../src/cell/twin-orders.ts';
 import { LocalTwins } from '../../src/cell/twin-workshop.ts';
 import { instrument } from '../../src/instrument/instrument.ts';
 import { engine } from '../../src/wasm/engine.ts';
@@ -20,11 +17,7 @@ import { readModule } from '../../src/wasm/module.ts';
 import { moduleBytes } from '../guests/built-modules.ts';
 import { assemble } from '../instrument/assemble.ts';
 import { Exit, type HostState, hostFunction } from '../instrument/wasi-stand-in.ts';
-
-const workers: Worker[] = [];
-afterAll(async () => {
-  await Promise.all(workers.map((worker) => worker.terminate()));
-});
+import { workshopThread } from './workshop-thread.ts';
 
 interface Ended {
   readonly ending: {
@@ -47,42 +40,6 @@ interface RunOptions {
   readonly unwindAt?: number;
 }
 
-/** Twins from another thread; each batch is waited for, so that the test depends on no machine's speed. */
-function workshopThread(
-  bytes: Uint8Array,
-  plan: Uint8Array,
-  bodyStart: Uint32Array,
-): TwinSource & { optimisedOrders: number } {
-  const shared = createSharedControl();
-  const { port1, port2 } = new MessageChannel();
-  const module = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  module.set(bytes);
-  workers.push(
-    new Worker(new URL('./twin-service.ts', import.meta.url), {
-      workerData: { port: port1, shared, module: module.buffer },
-      transferList: [port1],
-    }),
-  );
-  const remote = new RemoteTwins(port2, viewSharedControl(shared), { plan, bodyStart });
-  let waiting = 0;
-  return {
-    optimisedOrders: 0,
-    makesAhead: true,
-    send(order: TwinOrder): void {
-      waiting++;
-      if (order.optimised) this.optimisedOrders++;
-      remote.send(order);
-    },
-    arrived(): TwinBatch | null {
-      return waiting === 0 ? null : this.receive();
-    },
-    receive(): TwinBatch {
-      waiting--;
-      return remote.receive();
-    },
-  };
-}
-
 function run({ bytes, args, replaces, stepMs = 1, unwindAt = -1 }: RunOptions): Ended {
   const module = readModule(bytes);
   const { bytes: instrumented, plan } = instrument(bytes);
@@ -97,7 +54,7 @@ function run({ bytes, args, replaces, stepMs = 1, unwindAt = -1 }: RunOptions): 
   let ticks = 0;
   // Seems slow, so that the guest polls often.
   const meter = new FuelMeter({ used: 0n, limit: null, now: () => ticks++ });
-  const source = replaces ? workshopThread(bytes, plan, bodyStart) : null;
+  const source = replaces ? workshopThread(bytes, { bytes: instrumented, plan }) : null;
   const guest: GuestInstance = new GuestInstance({
     module,
     plan,

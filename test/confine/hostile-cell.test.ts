@@ -2,6 +2,7 @@
  * What a guest that broke out of the engine can do in its process: nothing beyond what its run was granted.
  * Each attack is tried without confinement as well, so that none passes for refused that could not be made.
  */
+
 import {
   chmodSync,
   closeSync,
@@ -23,6 +24,7 @@ import { startCell } from '../../src/host/cell-process.ts';
 import { openNativeLibrary } from '../../src/native/library.ts';
 import type { UserIds } from '../../src/native/user-rights.ts';
 import { scratchDirectory } from '../host/scratch.ts';
+import { watchedPool } from '../host/watched-pool.ts';
 import type { Targets } from './hostile-cell.ts';
 
 const scratch = scratchDirectory();
@@ -105,16 +107,10 @@ async function attack(
   const pool = new CellPool({ program, identity, confine, fresh: ahead ? 1 : 0, restored: 0 });
   await pool.settled();
   expect(pool.size).toBe(ahead ? 1 : 0);
-  let taken: number | null = null;
+  const { blanks, taken } = watchedPool(pool);
   const cell = await startCell({
     program,
-    blanks: {
-      take: (wanted) => {
-        const blank = pool.take(wanted);
-        taken = blank?.process.pid ?? null;
-        return blank;
-      },
-    },
+    blanks,
     grants: {
       ...NO_GRANTS,
       preopens: [
@@ -131,7 +127,7 @@ async function attack(
     onMessage: () => {},
   });
   cell.send({ ...EMPTY_START, args: [JSON.stringify(targets)] });
-  expect(taken).toBe(ahead ? cell.pid : null);
+  expect(taken()).toBe(ahead ? cell.pid : null);
   await cell.ended;
   pool.close();
   closeSync(logFd);

@@ -2,13 +2,15 @@
  * A guest in a cell that asks for checkpoints, and changes a little in between: what its cell sends is little,
  * and the images are those of a cell that sends all of it.
  */
+
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
+import { cellProgram } from '../../src/host/cell-command.ts';
 import { type PausedImage, superviseGuest } from '../../src/host/supervise.ts';
 import { PAGE_BYTES } from '../../src/image/image.ts';
 import { openTracking } from '../../src/native/write-tracking.ts';
+import { UNATTENDED } from '../host/unattended.ts';
 import { assemble } from '../instrument/assemble.ts';
 import { startOf } from './guest-thread.ts';
 
@@ -48,6 +50,7 @@ async function run(confine: 'auto' | 'off'): Promise<Found> {
   const sent: number[] = [];
   const images: string[] = [];
   const guest = await superviseGuest({
+    ...UNATTENDED,
     program,
     start: {
       ...startOf({
@@ -64,14 +67,7 @@ async function run(confine: 'auto' | 'off'): Promise<Found> {
       cached: false,
     },
     attachments: [assemble(GUEST)],
-    grants: NO_GRANTS,
     confine,
-    logFd: null,
-    stdio: null,
-    identity: null,
-    furtherFds: [],
-    timeoutMs: null,
-    checkpointEveryMs: null,
     seal: async ({ head, pages, sentBytes }: PausedImage) => {
       sent.push(sentBytes);
       const digest = createHash('sha256');
@@ -80,11 +76,6 @@ async function run(confine: 'auto' | 'off'): Promise<Found> {
       }
       images.push(digest.digest('hex'));
       return { id: '', sequence: 0, stamp: '', imageBytes: head.length, storedBytes: 0 };
-    },
-    onInstrumented: () => {},
-    onStarted: () => {},
-    onTrouble: (error) => {
-      throw error;
     },
   });
   const { ending, memoryDigest } = await guest.ended;

@@ -6,6 +6,7 @@
  * It does a host's work with a host's code, but is one host for all: what is left out is the command
  * around it, which would take three times as long as the cell.
  */
+
 import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { wallClockNow } from '../../src/cell/wall-clock.ts';
@@ -16,6 +17,7 @@ import type { RunOutcome } from '../../src/host/job-records.ts';
 import { providerDirectories } from '../../src/host/provider-file.ts';
 import { type PausedImage, type SealedImage, superviseGuest } from '../../src/host/supervise.ts';
 import { INSTRUMENTER_VERSION } from '../../src/instrument/version.ts';
+import { UNATTENDED } from '../host/unattended.ts';
 import { type FileContents, putFiles } from './files-at.ts';
 import { startOf } from './guest-thread.ts';
 import { type OpenState, openState } from './open-state.ts';
@@ -83,6 +85,7 @@ async function restoreOne(
   assert(instrumented !== null, 'the run left its instrumented module in the cache');
   let started = 0;
   const guest = await superviseGuest({
+    ...UNATTENDED,
     program,
     start: { ...startOf(request), cached: true, restore: opened.head, logFd: LOG_FD },
     attachments: [module.bytes, instrumented.bytes, instrumented.plan, opened.pages],
@@ -91,13 +94,7 @@ async function restoreOne(
       preopens: request.preopens,
       paths: providerDirectories(plan.providers),
     },
-    confine: 'auto',
     logFd,
-    stdio: null,
-    identity: null,
-    furtherFds: [],
-    timeoutMs: null,
-    checkpointEveryMs: null,
     seal: acknowledge,
     onInstrumented: () => assert.fail('it was instrumented before'),
     onStarted: () => {

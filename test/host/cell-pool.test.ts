@@ -2,6 +2,7 @@
  * Cells that were begun before it was known what their guests are: they run guests as others do, with what these are
  * granted and nothing else; and what becomes of those that nobody takes.
  */
+
 import { mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +18,8 @@ import { LOG_FD } from '../../src/host/cell-process.ts';
 import { superviseGuest } from '../../src/host/supervise.ts';
 import { readStreams } from '../e2e/streams.ts';
 import { scratchDirectory } from './scratch.ts';
+import { UNATTENDED } from './unattended.ts';
+import { watchedPool } from './watched-pool.ts';
 
 const scratch = scratchDirectory();
 const program = cellProgram(process.execPath);
@@ -51,16 +54,11 @@ async function run(
 ) {
   runs += 1;
   const log = join(scratch, `log-${runs}`);
-  let taken: number | null = null;
+  const { blanks, taken } = watchedPool(pool);
   const supervised = await superviseGuest({
+    ...UNATTENDED,
     program,
-    blanks: {
-      take: (wanted) => {
-        const blank = pool.take(wanted);
-        taken = blank?.process.pid ?? null;
-        return blank;
-      },
-    },
+    blanks,
     start: {
       ...EMPTY_START,
       limits: { ...EMPTY_START.limits, memoryPages: 1024, tableEntries: 1000 },
@@ -70,20 +68,10 @@ async function run(
     },
     attachments: [readFileSync(join(guests, guest))],
     grants,
-    confine: 'auto',
     logFd: openSync(log, 'ax+'),
-    stdio: null,
-    identity: null,
-    furtherFds: [],
-    timeoutMs: null,
-    checkpointEveryMs: null,
-    seal: () => Promise.reject(new Error('nothing is to be captured')),
-    onInstrumented: () => {},
-    onStarted: () => {},
-    onTrouble: () => {},
   });
   // A run that falls back to a cell of its own would hide that the other one was of no use.
-  if (taken !== null) expect(supervised.cellPid).toBe(taken);
+  if (taken() !== null) expect(supervised.cellPid).toBe(taken());
   const { ending, fuel } = await supervised.ended;
   const stdout = readStreams(readFileSync(log)).stdout.toString();
   return { ending, fuel, stdout, held: supervised.held, pid: supervised.cellPid };

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { EMPTY_START } from '../../src/cell/empty-start.ts';
 import type { StartMessage } from '../../src/cell/protocol.ts';
 import { HostError } from '../../src/fault/host-error.ts';
-import { type CellProgram, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
+import { type CellProgram, cellProgram } from '../../src/host/cell-command.ts';
 import { isAlive } from '../../src/host/process-identity.ts';
 import {
   type GuestRun,
@@ -13,6 +13,7 @@ import {
   type SuperviseOptions,
   superviseGuest,
 } from '../../src/host/supervise.ts';
+import { UNATTENDED } from './unattended.ts';
 
 const program: CellProgram = {
   ...cellProgram(process.execPath),
@@ -36,17 +37,10 @@ async function watch(script: string, change: Partial<SuperviseOptions> = {}): Pr
   const instrumented: number[] = [];
   const started = Promise.withResolvers<void>();
   const run = await superviseGuest({
+    ...UNATTENDED,
     program: { ...program, codeDirectories },
     start: start(script),
     attachments: [new Uint8Array(8)],
-    grants: NO_GRANTS,
-    confine: 'auto',
-    logFd: null,
-    stdio: null,
-    identity: null,
-    furtherFds: [],
-    timeoutMs: null,
-    checkpointEveryMs: null,
     seal: async (image): Promise<SealedImage> => {
       sealed.push(image);
       const sequence = sealed.length;

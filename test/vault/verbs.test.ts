@@ -44,6 +44,16 @@ async function makeVault(places: Places) {
   return { vault, hers, second, his };
 }
 
+/** Whose index somebody changed with SQL. */
+async function makeChangedVault(change: string) {
+  const places = makePlaces();
+  const { vault } = await makeVault(places);
+  const database = new DatabaseSync(join(places.directory, 'index.sqlite'));
+  database.exec(change);
+  database.close();
+  return vault;
+}
+
 function firstPack({ directory }: Places): string {
   const packs = join(directory, 'packs');
   return join(packs, readdirSync(packs).sort()[0]!);
@@ -98,11 +108,7 @@ describe('verifying', () => {
     ['packs.bytes', 'UPDATE packs SET bytes = 5 WHERE number = 1'],
     ['a chunk more', `INSERT INTO chunks SELECT 99, 1, x'${'00'.repeat(32)}', 1, 0, 9, 9, 0, 1`],
   ])('finds what opening does not look at: %s', async (_, change) => {
-    const places = makePlaces();
-    const { vault } = await makeVault(places);
-    const database = new DatabaseSync(join(places.directory, 'index.sqlite'));
-    database.exec(change);
-    database.close();
+    const vault = await makeChangedVault(change);
     const { findings } = await vault.verify({ depth: 'structure' });
     expect(findings.length).toBeGreaterThan(0);
     await vault.close();
@@ -116,11 +122,7 @@ describe('counting anew', () => {
     ['sums of owners', 'UPDATE owners SET pack_bytes = 1, used_bytes = 2'],
     ['a chunk more', `INSERT INTO chunks SELECT 99, 1, x'${'00'.repeat(32)}', 1, 0, 9, 9, 0, 1`],
   ])('mends %s, and only once', async (_, change) => {
-    const places = makePlaces();
-    const { vault } = await makeVault(places);
-    const database = new DatabaseSync(join(places.directory, 'index.sqlite'));
-    database.exec(change);
-    database.close();
+    const vault = await makeChangedVault(change);
     expect((await vault.verify({ depth: 'structure' })).findings).not.toEqual([]);
     await vault.repairCounts();
     expect((await vault.verify({ depth: 'restore' })).findings).toEqual([]);
