@@ -1,7 +1,7 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|vault] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|stored|vault] [KERNEL…]`.
  *
- * It prints nine tables, and writes all figures to `bench/results/latest.json` when it ran whole; a part
+ * It prints a table or two for each part, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
  * passes or fails. `docs/performance.md` says what they mean. The kernels are drawn in `kernels.svg` beside it.
  *
@@ -24,6 +24,7 @@ import { benchChanged, benchSafepoints } from './pausing.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { measureStarting, type StartResult } from './starting.ts';
+import { benchStored } from './stored.ts';
 import { Table } from './table.ts';
 import { GROWING, measureVault, type VaultResult } from './vault.ts';
 import { measureWasi, type WasiResult } from './wasi-hosts.ts';
@@ -38,6 +39,7 @@ const PARTS = [
   'pool',
   'wasi',
   'start',
+  'stored',
   'vault',
 ] as const;
 type Part = (typeof PARTS)[number];
@@ -81,7 +83,7 @@ if (options.compare !== undefined) {
 const wants = (part: Part): boolean => only === undefined || only === part;
 const print = (line: string): void => console.log(line);
 const scratch = makeScratch();
-const pausing = { folder: scratch.folder, quick, print };
+const way = { folder: scratch.folder, quick, print };
 
 try {
   const results = {
@@ -90,12 +92,13 @@ try {
     kernels: wants('kernels') ? benchKernels() : [],
     instrument: wants('instrument') ? benchInstrument() : [],
     pause: wants('pause') ? benchPause() : [],
-    changed: wants('changed') ? benchChanged(pausing) : [],
-    safepoints: wants('safepoints') ? benchSafepoints(pausing) : [],
+    changed: wants('changed') ? benchChanged(way) : [],
+    safepoints: wants('safepoints') ? benchSafepoints(way) : [],
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
     start: wants('start') ? await benchStarting() : [],
     cells: wants('start') ? await benchCellStarts() : [],
+    stored: wants('stored') ? await benchStored(way) : [],
     vault: wants('vault') ? await benchVault() : null,
     machine: machineFacts(),
   };
