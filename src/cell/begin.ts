@@ -14,8 +14,9 @@ export async function beginCell(restores: boolean): Promise<void> {
   for (const signal of IGNORED) process.on(signal, () => {});
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const worker = new Worker(new URL(`../cell/worker.${extension}`, import.meta.url), {
+    // No environment of its own, though there is nothing in it: Node would read the thread's options anew then, and
+    // leave out those that came from a file, such as what may be written.
     resourceLimits: workerLimits(restores),
-    env: {},
     // Descriptors come from the C library as well, which Node does not count; the cell's end closes them.
     trackUnmanagedFds: false,
   });

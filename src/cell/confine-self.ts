@@ -25,7 +25,8 @@ export type ConfineOrder = Omit<ConfineMessage, 'type'>;
  * is no limit on processes: the kernel counts them for a user and not for a cell, and the filter lets no process
  * begin.
  */
-export function confineSelf({ dataBytes, ruleset, postFd }: ConfineOrder): Confinement[] {
+export function confineSelf({ dataBytes, ruleset, postFd, spentFd }: ConfineOrder): Confinement[] {
+  if (spentFd !== null) closeSync(spentFd);
   // It tries itself by a call that the filter refuses.
   if (postFd !== null) post = descriptorPost();
   const kernel = dataBytes === null ? null : kernelCalls();

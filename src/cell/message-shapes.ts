@@ -92,6 +92,7 @@ const hostMessage: Shape<HostMessage> = variantOf('type', {
     dataBytes: nullable(count),
     ruleset: nullable(ruleset),
     postFd: nullable(count),
+    spentFd: nullable(count),
   }),
   equip: mapOf({
     type: oneOf('equip'),

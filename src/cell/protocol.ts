@@ -37,6 +37,8 @@ export interface ConfineMessage {
   readonly ruleset: RulesetGrant | null;
   /** A socket by which it is given more with `equip`; null: it has everything already. */
   readonly postFd: number | null;
+  /** Of no use any more; null: there is none. */
+  readonly spentFd: number | null;
 }
 
 /**

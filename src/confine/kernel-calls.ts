@@ -2,7 +2,7 @@
  * What confining takes of the kernel, through `node:ffi`.
  *
  *   syscall      landlock_create_ruleset, landlock_add_rule, landlock_restrict_self, seccomp, capset: the C
- *                library has no functions for them
+ *                library has no functions for them; memfd_create, which older ones lack
  *   prctl        no new privileges, not dumpable
  *   prlimit      limits of this process
  *   close_range  marks descriptors to be closed when a program starts
@@ -13,7 +13,7 @@
  * Numbers that differ between architectures come from `system-calls.ts` or stand here as [x64, arm64].
  * Null where there is no FFI (`native/library.ts`).
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { type NativeLibrary, openNativeLibrary } from '../native/library.ts';
 import type { SeccompFilter } from './seccomp-filter.ts';
@@ -45,6 +45,8 @@ export interface KernelCalls {
   closeOnStart(first: number): boolean;
   /** Two ends of a stream; null: refused. */
   streamPair(): readonly [number, number] | null;
+  /** A file without a name that holds `bytes`, which every user may read who has it; null: refused. */
+  memoryFile(bytes: Uint8Array): number | null;
   /** The descriptor `to` becomes another one of `from`. */
   duplicate(from: number, to: number): boolean;
   /** Where the buffer lies. Keeps nothing alive. */
@@ -67,6 +69,7 @@ const SYS_SECCOMP = { x64: 317n, arm64: 277n } as const;
 const SYS_LANDLOCK_CREATE_RULESET = 444n;
 const SYS_LANDLOCK_ADD_RULE = 445n;
 const SYS_DUP3 = { x64: 292n, arm64: 24n } as const;
+const SYS_MEMFD_CREATE = { x64: 319n, arm64: 279n } as const;
 const SYS_GETTID = { x64: 186n, arm64: 178n } as const;
 const SYS_TGKILL = { x64: 234n, arm64: 131n } as const;
 
@@ -85,6 +88,8 @@ const CLOSE_RANGE_CLOEXEC = 4;
 const FD_MAX = 0xffff_ffff;
 
 const MYSELF = 0;
+
+const MFD_CLOEXEC = 1n;
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -193,6 +198,13 @@ function withLibrary(library: NativeLibrary<typeof SIGNATURES>): KernelCalls {
         new Uint8Array(ends.buffer),
       );
       return made === 0 ? [ends[0]!, ends[1]!] : null;
+    },
+    memoryFile: (bytes) => {
+      const name = new Uint8Array(1);
+      const fd = call(SYS_MEMFD_CREATE[architecture], addressOf(name.buffer), MFD_CLOEXEC);
+      if (fd < 0) return null;
+      writeFileSync(fd, bytes);
+      return fd;
     },
     duplicate: (from, to) =>
       call(SYS_DUP3[architecture], BigInt(from), BigInt(to), BigInt(SOCK_CLOEXEC)) === to,

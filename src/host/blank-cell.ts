@@ -19,7 +19,7 @@ import { makeRuleset } from '../confine/landlock.ts';
 import { descriptorPost } from '../native/descriptors.ts';
 import { type UserIds, withUserRights } from '../native/user-rights.ts';
 import {
-  blankArguments,
+  blankPermissions,
   type CellGrants,
   type CellProgram,
   cellRules,
@@ -27,6 +27,7 @@ import {
 } from './cell-command.ts';
 import { type CellLink, linkCell } from './cell-link.ts';
 import { type LaunchedProcess, launch } from './launch.ts';
+import { wordsWithPermissions } from './node-permissions.ts';
 
 /** Descriptors from 4 on that can be given to a blank cell; standard streams besides. */
 const FIRST_PLACE = 4;
@@ -59,13 +60,15 @@ export async function beginBlank(order: BlankOrder): Promise<BlankCell | null> {
   const { program, restores, identity, confine } = order;
   const post = kernelCalls()?.streamPair() ?? null;
   if (post === null) return null;
+  const entry = restores ? program.restoredEntry : program.entry;
   const [postFd, theirs] = post;
   const nothing = openSync('/dev/null', constants.O_RDWR);
   let process: LaunchedProcess;
   try {
     process = await launch({
       node: program.node,
-      words: blankArguments(program, restores),
+      // Nothing that is anybody's.
+      words: [...wordsWithPermissions(blankPermissions(program)), entry],
       stdio: [
         'ignore',
         'ignore',
@@ -86,7 +89,7 @@ export async function beginBlank(order: BlankOrder): Promise<BlankCell | null> {
   }
   const link = linkCell(process);
   const dataBytes = confine === 'off' ? null : DATA_BYTES_AT_FIRST;
-  link.send({ type: 'confine', dataBytes, ruleset: null, postFd: POST_FD });
+  link.send({ type: 'confine', dataBytes, ruleset: null, postFd: POST_FD, spentFd: null });
   const answer = await link.answer('confined');
   if (answer !== null) {
     const { tracksWrites } = answer;

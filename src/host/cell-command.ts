@@ -1,5 +1,5 @@
 /**
- * How a cell is started: which program, with which of Node's permissions.
+ * How a cell is started: which program, with which of Node's permissions (`node-permissions.ts` puts them on it).
  *
  * The permission model is on, the environment is empty, no inspector can be attached. The cell may
  * read its own code, the directories that were granted, and what providers need; and write those of them
@@ -16,9 +16,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Preopen } from '../cell/protocol.ts';
 import type { PathRule } from '../confine/landlock.ts';
-import { HostError } from '../fault/host-error.ts';
 import { type PoolGrant, poolFilePaths } from '../pool/pool-grant.ts';
 import type { WasiLayer } from '../wasi/layers.ts';
+import { type NodePermissions, nodePermissions, refuseWildcards } from './node-permissions.ts';
 
 /** Where the cell's code lies. Everything it imports is under one of `codeDirectories`. */
 export interface CellProgram {
@@ -106,12 +106,12 @@ function directoriesOf({ preopens, keepingDirectory }: CellGrants): CellPath[] {
 }
 
 /**
- * Arguments of the node program.
+ * What Node's permission model lets a cell do with files.
  *
  * `/proc/self/fd` is how directories are walked from an open one: the permission model judges the
  * path as it is written, so that name needs a grant of its own. Throws ERR_USAGE for a path with a star.
  */
-export function cellArguments(program: CellProgram, grants: CellGrants): string[] {
+export function cellPermissions(program: CellProgram, grants: CellGrants): NodePermissions {
   const { preopens, pools, databases, paths } = grants;
   const directories = directoriesOf(grants);
   const named: CellPath[] = [...directories, ...databases, ...paths];
@@ -130,18 +130,17 @@ export function cellArguments(program: CellProgram, grants: CellGrants): string[
   const write = granted.filter(({ readOnly }) => !readOnly).map(({ hostPath }) => hostPath);
   if (preopens.length > 0) read.push('/proc/self/fd');
   if (directories.some(({ readOnly }) => !readOnly)) write.push('/proc/self/fd');
-  return [...nodeWords(read, write), program.entry];
+  return nodePermissions(read, write);
 }
 
 /**
  * The same for a cell that is begun before its grants are known: it may read its code, and use what it is given
  * descriptors of.
  */
-export function blankArguments(program: CellProgram, restores: boolean): string[] {
+export function blankPermissions(program: CellProgram): NodePermissions {
   refuseWildcards(program.codeDirectories);
   const read = [...program.codeDirectories, OWN_THREADS, '/proc/self/fd'];
-  const entry = restores ? program.restoredEntry : program.entry;
-  return [...nodeWords(read, ['/proc/self/fd']), entry];
+  return nodePermissions(read, ['/proc/self/fd']);
 }
 
 /** Whether nothing is granted that something in the cell opens by its name. */
@@ -149,38 +148,8 @@ export function goesByDescriptor({ pools, databases, paths }: CellGrants): boole
   return pools.length + databases.length + paths.length === 0;
 }
 
-function nodeWords(read: readonly string[], write: readonly string[]): string[] {
-  return [
-    '--permission',
-    '--allow-worker',
-    '--allow-ffi',
-    // The warnings are about programs that somebody else wrote; a cell runs only its own.
-    '--disable-warning=PERM0003',
-    '--disable-warning=PERM0006',
-    '--disable-warning=ExperimentalWarning',
-    '--disable-sigusr1',
-    '--no-addons',
-    ...outermost(read).map((path) => `--allow-fs-read=${path}`),
-    ...outermost(write).map((path) => `--allow-fs-write=${path}`),
-  ];
-}
-
 function pathOf({ hostPath }: Pick<CellPath, 'hostPath'>): string {
   return hostPath;
-}
-
-/**
- * Node takes a star in a granted path for any ending: whoever grants `/data/a*` grants `/data/abc` as well.
- * Options refuse it with a better sentence; this is for paths that nobody wrote down, such as those in the
- * state directory.
- */
-function refuseWildcards(paths: readonly string[]): void {
-  const found = paths.find((path) => path.includes('*'));
-  if (found === undefined) return;
-  throw new HostError('ERR_USAGE', 'A path with * in it can not be opened to a guest.', {
-    facts: { path: found },
-    hint: 'rename the directory; for the state directory, set STASIS_HOME to another one',
-  });
 }
 
 /** Where a cell finds out which threads it has, to hold each of them. */
@@ -240,18 +209,4 @@ function nearestDescription(directory: string): string | null {
     if (existsSync(path)) return path;
     if (dirname(at) === at) return null;
   }
-}
-
-/**
- * `paths` without those that lie below another one, which are granted with it. Node refuses a directory
- * that is granted after one below it: so whoever grants `/` would lose the cell's own code, or `/`.
- */
-function outermost(paths: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (const path of [...new Set(paths)].sort((a, b) => a.length - b.length)) {
-    if (!kept.some((above) => path.startsWith(above.endsWith('/') ? above : `${above}/`))) {
-      kept.push(path);
-    }
-  }
-  return kept;
 }

@@ -9,11 +9,12 @@ import { makeRuleset } from '../confine/landlock.ts';
 import { HostError } from '../fault/host-error.ts';
 import type { UserIds } from '../native/user-rights.ts';
 import { canBeEquipped, equip } from './blank-cell.ts';
-import { type CellGrants, type CellProgram, cellArguments, cellRules } from './cell-command.ts';
+import { type CellGrants, type CellProgram, cellPermissions, cellRules } from './cell-command.ts';
 import { type CellEnd, type CellLink, type GuestReceiver, linkCell } from './cell-link.ts';
 import type { BlankSource } from './cell-pool.ts';
 import type { GuestStdio } from './guest-streams.ts';
 import { type LaunchedProcess, launch } from './launch.ts';
+import { permissionLists, wordsWithLists, wordsWithPermissions } from './node-permissions.ts';
 
 const PAGE_BYTES = 65_536;
 /**
@@ -120,26 +121,34 @@ async function equipOneOf(options: CellOptions): Promise<ConfinedProcess | null>
 
 async function begin(options: CellOptions): Promise<ConfinedProcess> {
   const { program, grants, confine, identity } = options;
-  const kernel = confine === 'off' ? null : kernelCalls();
+  const calls = kernelCalls();
+  const kernel = confine === 'off' ? null : calls;
+  const permissions = cellPermissions(program, grants);
   const ruleset = kernel === null ? null : makeRuleset(kernel, cellRules(program, grants));
-  const descriptors = descriptorsOf(options).map((fd, at) =>
+  const stdio: (number | 'ignore' | 'control')[] = descriptorsOf(options).map((fd, at) =>
     at === CONTROL_FD ? 'control' : (fd ?? 'ignore'),
   );
-  const process = await launch({
-    node: program.node,
-    words: cellArguments(program, grants),
-    stdio: ruleset === null ? descriptors : [...descriptors, ruleset.hostFd],
-    identity,
-    confine,
-  }).finally(() => {
-    if (ruleset !== null) closeSync(ruleset.hostFd);
-  });
+  const made: number[] = [];
+  /** Gives the cell a descriptor that was made for it, and says which one it will be there. */
+  const hand = (hostFd: number): number => {
+    made.push(hostFd);
+    return stdio.push(hostFd) - 1;
+  };
+  const rulesetFd = ruleset === null ? null : hand(ruleset.hostFd);
+  const lists = calls?.memoryFile(Buffer.from(permissionLists(permissions))) ?? null;
+  const listsFd = lists === null ? null : hand(lists);
+  const nodeWords = listsFd === null ? wordsWithPermissions(permissions) : wordsWithLists(listsFd);
+  const words = [...nodeWords, program.entry];
+  const process = await launch({ node: program.node, words, stdio, identity, confine }).finally(
+    () => made.forEach(closeSync),
+  );
   const link = linkCell(process);
   link.send({
     type: 'confine',
     dataBytes: confine === 'off' ? null : dataBytesFor(options),
-    ruleset: ruleset === null ? null : { ...ruleset, hostFd: descriptors.length },
+    ruleset: rulesetFd === null ? null : { hostFd: rulesetFd, holds: ruleset!.holds },
     postFd: null,
+    spentFd: listsFd,
   });
   const answer = await link.answer('confined');
   return {

@@ -1,15 +1,34 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
-import { cellArguments, cellProgram, NO_GRANTS, programFor } from '../../src/host/cell-command.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { kernelCalls } from '../../src/confine/kernel-calls.ts';
+import {
+  type CellGrants,
+  type CellProgram,
+  cellPermissions,
+  cellProgram,
+  NO_GRANTS,
+  programFor,
+} from '../../src/host/cell-command.ts';
+import {
+  permissionLists,
+  wordsWithLists,
+  wordsWithPermissions,
+} from '../../src/host/node-permissions.ts';
 import type { WasiLayer } from '../../src/wasi/layers.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const DENIED = 'ERR_ACCESS_DENIED';
 const scratch = scratchDirectory();
 const here = fileURLToPath(new URL('.', import.meta.url));
+
+const LISTS_FD = 3;
+
+function cellArguments(program: CellProgram, grants: CellGrants): string[] {
+  return [...wordsWithPermissions(cellPermissions(program, grants)), program.entry];
+}
 
 describe('the permissions of a cell', () => {
   const readable = join(scratch, 'readable');
@@ -21,36 +40,65 @@ describe('the permissions of a cell', () => {
   const program = {
     ...cellProgram(process.execPath),
     entry: join(here, 'confined-probe.ts'),
-    codeDirectories: [here],
+    codeDirectories: [here, join(here, '../../src/cell/')],
   };
-  const words = cellArguments(program, {
+  const permissions = cellPermissions(program, {
     ...NO_GRANTS,
     preopens: [
       { hostPath: readable, guestPath: '/r', readOnly: true },
       { hostPath: writable, guestPath: '/w', readOnly: false },
     ],
   });
-  const ran = spawnSync(process.execPath, [...words, secret, readable, writable], {
-    env: {},
-    encoding: 'utf8',
+  const lists = kernelCalls()?.memoryFile(Buffer.from(permissionLists(permissions))) ?? null;
+  const ways: readonly [string, readonly string[]][] = [
+    ['in the command line', wordsWithPermissions(permissions)],
+    ...(lists === null ? [] : [['in a file', wordsWithLists(LISTS_FD)] as [string, string[]]]),
+  ];
+  const entries = ['confined-probe.ts', 'confined-thread.ts'];
+  afterAll(() => {
+    if (lists !== null) closeSync(lists);
   });
 
-  test('are its own code and the directories that were granted, and nothing else', () => {
-    expect(ran.stderr).toBe('');
-    const found = JSON.parse(ran.stdout);
-    expect(found).toEqual({
-      environment: [],
-      readSecret: DENIED,
-      listRoot: DENIED,
-      readKernel: DENIED,
-      readGranted: 'yes',
-      writeReadOnly: DENIED,
-      writeGranted: 'yes',
-      startProcess: DENIED,
-      connect: DENIED,
-      // The signal that opens an inspector elsewhere is not even noticed: nothing listens for it.
-      inspect: 'yes',
-    });
+  test.each(ways.flatMap(([way, words]) => entries.map((entry) => ({ way, entry, words }))))(
+    '$way, in $entry, are its code and what was granted, and nothing else',
+    ({ entry, words }) => {
+      const ran = spawnSync(
+        process.execPath,
+        [...words, join(here, entry), secret, readable, writable],
+        { env: {}, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe', lists ?? 'ignore'] },
+      );
+      expect(ran.stderr).toBe('');
+      const found = JSON.parse(ran.stdout);
+      expect(found).toEqual({
+        environment: [],
+        readSecret: DENIED,
+        listRoot: DENIED,
+        readKernel: DENIED,
+        readGranted: 'yes',
+        writeReadOnly: DENIED,
+        writeGranted: 'yes',
+        startProcess: DENIED,
+        connect: DENIED,
+        // The signal that opens an inspector elsewhere is not even noticed: nothing listens for it.
+        inspect: 'yes',
+      });
+    },
+  );
+
+  test('are nothing at all where the lists can not be read', () => {
+    for (const text of ['', '{', '{"permission":{"allow-fs-read":[7]}}', null]) {
+      const file = join(scratch, 'lists.json');
+      writeFileSync(file, text ?? '');
+      const fd = text === null ? 'ignore' : openSync(file, 'r');
+      const words = wordsWithLists(text === null ? LISTS_FD + 1 : LISTS_FD);
+      const { stdout, status } = spawnSync(process.execPath, [...words, '-e', 'console.log(1)'], {
+        env: {},
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe', fd],
+      });
+      if (fd !== 'ignore') closeSync(fd);
+      expect({ text, stdout, status }).toEqual({ text, stdout: '', status: 9 });
+    }
   });
 
   test('reach a granted directory above another one, and above the code', () => {

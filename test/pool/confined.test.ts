@@ -4,7 +4,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { cellArguments, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
+import { cellPermissions, cellProgram, NO_GRANTS } from '../../src/host/cell-command.ts';
+import { wordsWithPermissions } from '../../src/host/node-permissions.ts';
 import { scratchDirectory } from '../host/scratch.ts';
 import { grantOf } from './pool-guest.ts';
 
@@ -20,7 +21,8 @@ test.each([true, false])(
     const secret = join(scratch, 'secret');
     writeFileSync(secret, 'key');
     const confined = { ...program, entry, codeDirectories: [...program.codeDirectories, here] };
-    const words = cellArguments(confined, { ...NO_GRANTS, pools: [grantOf(file)] });
+    const permissions = cellPermissions(confined, { ...NO_GRANTS, pools: [grantOf(file)] });
+    const words = [...wordsWithPermissions(permissions), confined.entry];
     const flags = calls ? words : words.filter((word) => word !== '--allow-ffi');
     const ran = spawnSync(process.execPath, [...flags, file, secret], {
       env: {},
