@@ -17,7 +17,12 @@ export function measureApart<T>(
   args: readonly string[],
   flags: readonly string[] = [],
 ): T {
-  const command = [...flags, join(import.meta.dirname, script), ...args];
+  const command = [
+    '--disable-warning=ExperimentalWarning',
+    ...flags,
+    join(import.meta.dirname, script),
+    ...args,
+  ];
   const output = execFileSync(process.execPath, command, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],

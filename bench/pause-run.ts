@@ -13,7 +13,8 @@
  * Times are on the wall, and those of the guest's thread alone: on a machine that does other things the
  * wall counts those too. A pause that had to wait for twins waited on the wall.
  */
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { writeSync } from 'node:fs';
+import { isMainThread, MessageChannel, parentPort, Worker } from 'node:worker_threads';
 import { CaptureRoom } from '../src/cell/capture-room.ts';
 import { FuelMeter } from '../src/cell/fuel-meter.ts';
 import { GuestInstance, type Outcome } from '../src/cell/guest-instance.ts';
@@ -201,8 +202,10 @@ const result: PauseResult = {
   aheadMostMs: Math.max(...times.ahead),
   waited,
 };
-console.log(JSON.stringify(result));
-process.exit(0);
+// At once, since a thread's `console` writes when the process comes to it.
+writeSync(1, `${JSON.stringify(result)}\n`);
+if (isMainThread) process.exit(0);
+else parentPort!.postMessage('done');
 
 /** A thread that makes twins. */
 function workshop(): TwinSource & { readonly orders: () => number } {

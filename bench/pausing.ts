@@ -1,11 +1,11 @@
-/** How long a request waits for a safepoint, and the pause of a heap of which little changed. */
+/** How long a request waits for a safepoint, and the pauses of a heap of which little changed and of deep stacks. */
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ENGINE_FLAGS } from '../src/cell/engine-flags.ts';
 import { openTracking } from '../src/native/write-tracking.ts';
 import { measureApart } from './fresh-process.ts';
 import type { PauseResult } from './pause-run.ts';
-import { CHANGING_HEAP, PAUSED } from './programs.ts';
+import { CHANGING_HEAP, DEEP, PAUSED } from './programs.ts';
 import type { SafepointResult } from './safepoint-run.ts';
 import { Table } from './table.ts';
 
@@ -51,6 +51,39 @@ export function benchChanged({ folder, quick, print }: Options): readonly PauseR
       (pauseMs / memcpyMs).toFixed(2),
       busy === null ? '–' : (busy.pauseMs / busy.memcpyMs).toFixed(2),
       (changedBytes / 1e6).toFixed(2),
+    ]);
+    return result;
+  });
+  print('');
+  return found;
+}
+
+export function benchStacks({ folder, quick, print }: Options): readonly PauseResult[] {
+  print('The pause deep in calls, in ms, and the stack in an image.\n');
+  const heads = [
+    'frames',
+    '  bytes',
+    '/ frame',
+    '  first',
+    ' unwind',
+    'capture',
+    ' rewind',
+    'restore',
+  ];
+  const table = new Table(['guest', ...heads], 19, print);
+  const found = DEEP.map(({ name }) => {
+    const args = [name, quick ? '3' : '9'];
+    const result = measureApart<PauseResult>(folder, 'stack-run.ts', args, ENGINE_FLAGS);
+    const { frames, imageBytes, memoryBytes } = result;
+    const stackBytes = imageBytes - memoryBytes;
+    const { firstMs, unwindMs, captureMs, rewindMs, restoreMs } = result;
+    const times = [firstMs, unwindMs, captureMs, rewindMs, restoreMs].map((ms) => ms.toFixed(2));
+    table.row([
+      name,
+      String(frames),
+      String(stackBytes),
+      (stackBytes / frames).toFixed(0),
+      ...times,
     ]);
     return result;
   });

@@ -70,6 +70,29 @@ export const CHANGING_HEAP: Program = {
   args: [],
 };
 
+/** Computes for some seconds at the bottom of so many calls, of a few words each. */
+const deep = (calls: number): Program => ({
+  name: `${calls} calls deep`,
+  bytes: () =>
+    assemble(`(module
+  (memory (export "memory") 1)
+  (func $down (param $left i32) (param $a i64) (result i64) (local $x i64) (local $spun i64)
+    (local.set $x (i64.mul (local.get $a) (i64.const 31)))
+    (if (result i64) (local.get $left)
+      (then (i64.add (local.get $x)
+        (call $down (i32.sub (local.get $left) (i32.const 1)) (i64.add (local.get $x) (i64.const 1)))))
+      (else
+        (loop $spin (result i64)
+          (local.set $x (i64.add (local.get $x) (i64.const 1)))
+          (local.set $spun (i64.add (local.get $spun) (i64.const 1)))
+          (br_if $spin (i64.lt_u (local.get $spun) (i64.const 4000000000)))
+          (local.get $x)))))
+  (func (export "_start") (drop (call $down (i32.const ${calls}) (i64.const 0)))))`),
+  args: [],
+});
+
+export const DEEP: readonly Program[] = [10, 1000, 10_000, 100_000].map(deep);
+
 /** From large to small. */
 export const INSTRUMENTED: readonly Program[] = [
   ruby(1),
@@ -92,7 +115,7 @@ export const PAUSED: readonly Program[] = [
 ];
 
 export function programNamed(name: string): Program {
-  const found = [...INSTRUMENTED, ...PAUSED, CHANGING_HEAP].find(
+  const found = [...INSTRUMENTED, ...PAUSED, ...DEEP, CHANGING_HEAP].find(
     (program) => program.name === name,
   );
   if (found === undefined) throw new Error(`no program is named ${name}`);

@@ -1,5 +1,5 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|pool|wasi|start|stored|vault] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|stacks|pool|wasi|start|stored|vault] [KERNEL…]`.
  *
  * It prints a table or two for each part, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
@@ -20,7 +20,7 @@ import type { InstrumentResult } from './instrument-run.ts';
 import { type KernelResult, measureKernels, overall, VARIANTS, type Variant } from './kernels.ts';
 import { machineFacts } from './machine.ts';
 import type { PauseResult } from './pause-run.ts';
-import { benchChanged, benchSafepoints } from './pausing.ts';
+import { benchChanged, benchSafepoints, benchStacks } from './pausing.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
 import { measureStarting, type StartResult } from './starting.ts';
@@ -36,6 +36,7 @@ const PARTS = [
   'pause',
   'changed',
   'safepoints',
+  'stacks',
   'pool',
   'wasi',
   'start',
@@ -94,6 +95,7 @@ try {
     pause: wants('pause') ? benchPause() : [],
     changed: wants('changed') ? benchChanged(way) : [],
     safepoints: wants('safepoints') ? benchSafepoints(way) : [],
+    stacks: wants('stacks') ? benchStacks(way) : [],
     pool: wants('pool') ? benchPools() : [],
     wasi: wants('wasi') ? await benchWasi() : [],
     start: wants('start') ? await benchStarting() : [],
