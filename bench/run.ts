@@ -1,5 +1,5 @@
 /**
- * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|stacks|pool|wasi|start|stored|vault] [KERNEL…]`.
+ * The benchmark: `npm run bench -- [--quick] [--rounds N] [--only kernels|instrument|pause|changed|safepoints|stacks|pool|wasi|start|stored|scaling|vault] [KERNEL…]`.
  *
  * It prints a table or two for each part, and writes all figures to `bench/results/latest.json` when it ran whole; a part
  * that ran alone takes the place of its own figures there. They are ratios and medians: nothing here
@@ -23,6 +23,7 @@ import type { PauseResult } from './pause-run.ts';
 import { benchChanged, benchSafepoints, benchStacks } from './pausing.ts';
 import { measurePools, type PoolResult } from './pools.ts';
 import { INSTRUMENTED, PAUSED } from './programs.ts';
+import { benchScaling } from './scaling.ts';
 import { measureStarting, type StartResult } from './starting.ts';
 import { benchStored } from './stored.ts';
 import { Table } from './table.ts';
@@ -41,6 +42,7 @@ const PARTS = [
   'wasi',
   'start',
   'stored',
+  'scaling',
   'vault',
 ] as const;
 type Part = (typeof PARTS)[number];
@@ -101,6 +103,7 @@ try {
     start: wants('start') ? await benchStarting() : [],
     cells: wants('start') ? await benchCellStarts() : [],
     stored: wants('stored') ? await benchStored(way) : [],
+    scaling: wants('scaling') ? await benchScaling(way) : [],
     vault: wants('vault') ? await benchVault() : null,
     machine: machineFacts(),
   };
