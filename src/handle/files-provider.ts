@@ -108,7 +108,7 @@ function goBack(mark: string | null, { preopens, rollback, keeping }: FilesParts
     if (rollback.goBack(mark, preopens)) return;
     throw new HostError(
       'ERR_RESOURCE_CHANGED',
-      "The guest's files can't be brought back to this checkpoint: they were brought back to an earlier one since, or went on without being rolled back.",
+      "The guest's files can't be brought back to this checkpoint: they were brought back to an earlier one since, went on without being rolled back, or the job was put back from a backup, which leaves out how to undo them.",
       {
         hint: 'restore a checkpoint that was made since, or use --dir HOST::GUEST::reopen to go on with the files as they are',
       },

@@ -80,6 +80,29 @@ test('rollback: a job restored twice ends the same twice; rm removes what it kep
   expect(left.length).toBe(kept.length - 1);
 });
 
+test('rollback: what is put back from a backup is refused by name, and goes on with the files as they are', async () => {
+  const data = await stopped('moved', 'rollback');
+  const content = () => readdirSync(data).map((name) => [name, readFileSync(join(data, name))]);
+  const before = content();
+  const backup = join(scratch, 'backup');
+  const elsewhere = join(scratch, 'elsewhere');
+  expect(await cli(['vault', 'backup', backup])).toMatchObject({ status: 0 });
+  mkdirSync(join(elsewhere, 'keys'), { recursive: true, mode: 0o700 });
+  const key = readFileSync(join(home, 'keys', 'master.key'));
+  writeFileSync(join(elsewhere, 'keys', 'master.key'), key, { mode: 0o600 });
+  const other = cliIn(elsewhere);
+  expect(await other(['vault', 'restore', backup])).toMatchObject({ status: 0 });
+  const { status, stdout, stderr } = await other(['restore', 'moved']);
+  expect({ status, stdout }).toEqual({ status: 125, stdout: '' });
+  expect(stderr).toContain('(ERR_RESOURCE_CHANGED)');
+  expect(stderr).toContain('from a backup');
+  expect(stderr).toContain('--dir HOST::GUEST::reopen');
+  expect(content()).toEqual(before);
+  const went = await other(['restore', 'moved', '--dir', `${data}::/data::reopen`]);
+  expect(went).toMatchObject({ status: 0, stdout: expect.stringContaining('ok append') });
+  expect(readFileSync(join(data, 'log'), 'latin1').trimEnd().split('\n')).toHaveLength(100);
+});
+
 test('reopen: the same job, restored, finds its records doubled', async () => {
   await stopped('doubled', 'reopen');
   expect((await cli(['restore', 'doubled'])).status).toBe(0);
