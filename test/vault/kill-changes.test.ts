@@ -14,6 +14,10 @@ import { ALICE, makeImage, open, opensAs, type Places } from './test-vault.ts';
 
 const NIGHTLY = process.env['STASIS_NIGHTLY'] !== undefined;
 const ROUNDS = NIGHTLY ? 500 : 3;
+/** Both are killed some time after so many lines or changes at most: so much is acknowledged on any machine. */
+const LINES_MAX = 10;
+const CHANGES_MAX = 3;
+const PAUSE_MS_MAX = 60;
 const SEED = Number(process.env['STASIS_SEED'] ?? 7);
 
 test.each(['collect', 'back up', 'rotate', 'reencrypt'])(
@@ -33,10 +37,14 @@ test.each(['collect', 'back up', 'rotate', 'reencrypt'])(
         const [, number] = /^backing up (\d+)$/.exec(line) ?? [];
         if (number !== undefined) before.set(number, new Set(acknowledgedBy(sealing, expected)));
       });
-      await Promise.all([sealing.started, changing.started]);
+      const changesBefore = 1 + Math.floor(random() * CHANGES_MAX);
+      await Promise.all([
+        sealing.line(Math.floor(random() * LINES_MAX)),
+        changing.line(changesBefore * (what === 'back up' ? 2 : 1)),
+      ]);
       const first = random() < 0.5 ? [sealing, changing] : [changing, sealing];
       for (const { child } of first) {
-        await pause(random() * 120);
+        await pause(random() * PAUSE_MS_MAX);
         child.kill('SIGKILL');
       }
       await Promise.all([sealing.ended, changing.ended]);
@@ -62,6 +70,7 @@ test.each(['collect', 'back up', 'rotate', 'reencrypt'])(
       `${what}: seed ${SEED}, ${ROUNDS} rounds, ${acknowledged} seals acknowledged, 0 lost; ${changes} changes, ${backups} backups`,
     );
     expect(acknowledged).toBeGreaterThanOrEqual(ROUNDS);
+    expect(changes).toBeGreaterThanOrEqual(ROUNDS);
     expect(readdirSync(join(places.keyFile, '..'))).toEqual(['master.key']);
   },
 );

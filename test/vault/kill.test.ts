@@ -11,7 +11,10 @@ import { type Running, startChild } from './killed-child.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, makeImage, open, opensAs } from './test-vault.ts';
 
-const ROUNDS = process.env['STASIS_NIGHTLY'] === undefined ? 30 : 500;
+const ROUNDS = process.env['STASIS_NIGHTLY'] === undefined ? 20 : 500;
+/** A process is killed some time after one of its first lines: so much is acknowledged on the slowest machine too. */
+const LINES_MAX = 8;
+const PAUSE_MS_MAX = 30;
 
 test(`${ROUNDS} rounds of two processes killed at random`, async () => {
   const places = makePlaces();
@@ -21,9 +24,10 @@ test(`${ROUNDS} rounds of two processes killed at random`, async () => {
   let acknowledged = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const children = [start(places.root, round * 2), start(places.root, round * 2 + 1)];
-    for (const { started } of children) await started;
+    // The first line is that of a seal.
+    await Promise.all(children.map((running) => running.line(Math.floor(random() * LINES_MAX))));
     for (const { child } of children) {
-      await pause(random() * 60);
+      await pause(random() * PAUSE_MS_MAX);
       child.kill('SIGKILL');
     }
     for (const { ended, lines } of children) {
@@ -57,7 +61,10 @@ test(`${ROUNDS} rounds of two processes killed at random`, async () => {
     }
     await vault.close();
   }
-  expect(acknowledged).toBeGreaterThanOrEqual(ROUNDS);
+  process.stdout.write(
+    `${ROUNDS} rounds of two processes, ${acknowledged} seals acknowledged and ${gone.size} removals, 0 lost\n`,
+  );
+  expect(acknowledged).toBeGreaterThanOrEqual(2 * ROUNDS);
   const empty = await open(places);
   expect(await empty.list(ALICE)).toEqual([]);
   await empty.collect({ emptyTrash: true });

@@ -6,11 +6,11 @@ import type { Readable, Writable } from 'node:stream';
 
 export interface Running {
   readonly child: ChildProcessByStdio<Writable, Readable, null>;
-  /** Its first line has come. */
-  readonly started: Promise<unknown>;
   readonly ended: Promise<unknown>;
   /** Whole lines that it wrote. */
   lines(): string[];
+  /** The line number `at`, counted from 0, once it has come; rejects when the process ends without it. */
+  line(at: number): Promise<string>;
   onLine(hear: (line: string) => void): void;
 }
 
@@ -21,29 +21,35 @@ export function startChild(script: string, args: readonly string[]): Running {
   });
   let text = '';
   let heard = 0;
-  let hear: (line: string) => void = () => undefined;
+  const hearers: ((line: string) => void)[] = [];
   // One that ends by itself would be waited for in vain.
   const failed = once(child, 'exit').then(([status]) => {
     if (status !== null) throw new Error(`${script} ended with ${status}`);
   });
   const ended = Promise.all([once(child, 'close'), failed]);
-  // Who waits for one of them hears of it; nobody waits for all.
-  for (const promise of [failed, ended]) promise.catch(() => undefined);
+  // Who waits for it hears of it; nobody has to.
+  ended.catch(() => undefined);
   const lines = (): string[] => text.split('\n').slice(0, -1);
   child.stdout.on('data', (chunk: Buffer) => {
     text += chunk.toString();
     for (const line of lines().slice(heard)) {
       heard++;
-      hear(line);
+      for (const hear of hearers) hear(line);
     }
   });
   return {
     child,
-    started: Promise.race([once(child.stdout, 'data'), failed]),
     ended,
     lines,
-    onLine: (next) => {
-      hear = next;
-    },
+    line: (at) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (heard > at) resolve(lines()[at]!);
+        };
+        hearers.push(look);
+        ended.then(() => reject(new Error(`${script} ended after ${heard} lines`)), reject);
+        look();
+      }),
+    onLine: (hear) => hearers.push(hear),
   };
 }

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Running, startChild } from './killed-child.ts';
+import { startChild } from './killed-child.ts';
 import { makePlaces } from './places.ts';
 import { ALICE, makeImage, open, opensAs, placesIn } from './test-vault.ts';
 
@@ -11,31 +11,18 @@ const MAKERS = 3;
 /** Enough for a line to come through a pipe; where it isn't, the processes meet less closely. */
 const NOTICE_MS = 15;
 
-/** The line number `at`, counted from 0. */
-function lineOf(child: Running, at: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const look = () => {
-      const line = child.lines()[at];
-      if (line !== undefined) resolve(line);
-    };
-    child.onLine(look);
-    child.ended.catch(reject);
-    look();
-  });
-}
-
 test(`${VAULTS} vaults made by ${MAKERS} processes at once`, async () => {
   const { root } = makePlaces();
   const seeds = Array.from({ length: MAKERS }, (_, number) => number + 1);
   const makers = seeds.map((seed) => startChild('making-child.ts', [`${seed}`]));
-  await Promise.all(makers.map((maker) => lineOf(maker, 0)));
+  await Promise.all(makers.map((maker) => maker.line(0)));
   let sealed = 0;
   for (let round = 1; round <= VAULTS; round++) {
     const places = placesIn(join(root, `${round}`));
     mkdirSync(places.root);
     const moment = Date.now() + NOTICE_MS;
     for (const { child } of makers) child.stdin.write(`${moment} ${places.root}\n`);
-    const lines = await Promise.all(makers.map((maker) => lineOf(maker, round)));
+    const lines = await Promise.all(makers.map((maker) => maker.line(round)));
     const vault = await open(places, { mode: 'existing' });
     const listed = await vault.list(ALICE);
     expect(listed.map(({ id }) => `sealed ${id}`).sort()).toEqual([...lines].sort());

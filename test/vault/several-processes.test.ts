@@ -22,7 +22,7 @@ test('two seal, one collects and one reads, all at once', async () => {
     (typeof children)[0],
     (typeof children)[0],
   ];
-  for (const { started } of children) await started;
+  for (const child of children) await child.line(0);
   const vault = await open(places, { mode: 'existing' });
   const count = (child: typeof first, word: string): number =>
     child.lines().filter((line) => line.startsWith(word)).length;
