@@ -61,6 +61,8 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
   let created = 0;
   let holds = 0;
   let leftBehind = false;
+  /** Packs were deleted that the directory may still name after a power cut. */
+  let discarded = false;
 
   return {
     create: async () => {
@@ -116,6 +118,12 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
     close: async () => {
       if (lease === null) return;
       const held = await lease;
+      // Durable before the lease is gone, as in a sweep.
+      if (discarded && !leftBehind) {
+        await syncPacks().catch(() => {
+          leftBehind = true;
+        });
+      }
       if (!leftBehind) await files.remove(leasePath).catch(() => undefined);
       held.release();
     },
@@ -192,9 +200,12 @@ export function openPackFiles(options: PackFilesOptions): PackFiles {
         if (file === null) return;
         await file.close().catch(() => undefined);
         file = null;
-        await files.remove(path).catch(() => {
+        try {
+          await files.remove(path);
+          discarded = true;
+        } catch {
           leftBehind = true;
-        });
+        }
       },
     };
   }

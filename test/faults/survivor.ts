@@ -75,7 +75,7 @@ export async function checkSurvivor(
         expect([fact, said.get(fact) ?? 'none']).toEqual([fact, value]);
       if (!worksOn) return vault.close();
       const next = makeImage(99, 2);
-      const id = await recorder.seal(vault, 'next', next);
+      const id = await recorder.seal(vault, 'survived', next);
       await vault.close();
       vault = await recorder.openVault();
       expect(await opensAs(vault, ALICE, { id }, next)).toBe(true);
