@@ -2,8 +2,8 @@
  * The locals of a function that can be captured, and how its frame is handed over.
  *
  * In order: parameters and declared locals, the site's local, the counter's where a loop is strip-mined,
- * spills. A frame holds all but the site, which goes along by itself, and the counter, which is set anew
- * wherever it is needed.
+ * spills. A frame holds what is read again behind a site, and not the site, which goes along by itself, nor the counter,
+ * which is set anew wherever it is needed.
  */
 import type { ByteWriter } from '../wasm/byte-writer.ts';
 import { OP } from '../wasm/opcodes.ts';
@@ -31,12 +31,12 @@ export function writeLocals(out: ByteWriter, scan: FunctionScanner, params: numb
   }
 }
 
-/** What a frame holds: the declared locals and the spills. */
+/** What a frame holds: the declared locals that anything reads behind a site, and the spills. */
 export function savedLocals(scan: FunctionScanner): Variable[] {
   const { spillTypes } = scan.values;
   const saved: Variable[] = [];
   for (let index = 0; index < scan.declared; index++) {
-    saved.push({ index, type: scan.localTypes.at(index) });
+    if (scan.live.isSaved(index)) saved.push({ index, type: scan.localTypes.at(index) });
   }
   for (let i = 0; i < spillTypes.length; i++) {
     saved.push({ index: scan.spillBase + i, type: spillTypes.at(i) });

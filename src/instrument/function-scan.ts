@@ -24,6 +24,7 @@ import { EMPTY_BLOCK, F32, F64, FUNCREF, I32, I64, V128 } from '../wasm/value-ty
 import { skipDead } from './dead-code.ts';
 import { isCarried } from './frame-words.ts';
 import { GrowingU8, GrowingU32 } from './growing-array.ts';
+import { LiveLocals } from './live-locals.ts';
 import type { ModuleFacts } from './module-facts.ts';
 import * as kind from './op-class.ts';
 import { OperandStack } from './operand-stack.ts';
@@ -87,6 +88,8 @@ export class FunctionScanner {
   /** Offsets of events, ascending. */
   readonly eventAt = new GrowingU32(4096);
   readonly values = new OperandStack();
+  /** Which of the declared locals a frame holds. */
+  readonly live = new LiveLocals();
   snapshot: SiteSnapshot | null = null;
 
   #labels: Label[] = [];
@@ -130,14 +133,18 @@ export class FunctionScanner {
     this.loopMined.length = 0;
     this.eventAt.length = 0;
     this.values.clear();
+    this.live.clear();
     this.#depth = 0;
     this.#at = facts.module.bodyStart[index]!;
     this.#readLocals(func);
     this.codeAt = this.#at;
     const results = facts.typeResults[facts.functionType[func]!]!;
     this.#open(kind.BLOCK, this.#at, NO_TYPES, results);
+    this.live.block();
     if (pollsAtEntry(this.#plan, func)) this.#site(SITE_ENTRY, this.#at, this.#at, NO_TYPES);
-    this.#walk(facts.module.bodyEnd[index]!);
+    const end = facts.module.bodyEnd[index]!;
+    this.#walk(end);
+    this.live.solve(this.declared, end - this.codeAt);
   }
 
   #readLocals(func: number): void {
@@ -174,24 +181,29 @@ export class FunctionScanner {
       if (opClass < kind.DROP || opClass > kind.GLOBAL_SET) this.eventAt.push(start);
       switch (opClass) {
         case kind.LOCAL_GET:
-          this.values.push(this.localTypes.at(this.#u32()), this.#at);
+          this.#getLocal(this.#u32());
           break;
         case kind.LOCAL_SET:
+          this.live.set(this.#u32());
+          this.values.pop(1);
+          break;
         case kind.GLOBAL_SET:
           this.#u32();
           this.values.pop(1);
           break;
         case kind.LOCAL_TEE:
-          this.#u32();
+          this.live.set(this.#u32());
           this.values.replaceTop(this.#at);
           break;
         case kind.GLOBAL_GET:
           this.values.push(this.#facts.globalType[this.#u32()]!, this.#at);
           break;
         case kind.BLOCK:
+          this.live.block();
           this.#enter(opClass, start);
           break;
         case kind.IF:
+          this.live.if();
           this.values.pop(1);
           this.#enter(opClass, start);
           break;
@@ -206,23 +218,25 @@ export class FunctionScanner {
           if (this.#depth === 0) return;
           break;
         case kind.BR:
-          this.#u32();
+          this.live.branch(this.#u32());
           this.#dead(end);
           break;
         case kind.BR_IF:
-          this.#u32();
+          this.live.maybe(this.#u32());
           this.values.pop(1);
           break;
         case kind.BR_TABLE:
-          this.#at = skipImmediates(op, bytes, this.#at);
+          this.#branchTable();
           this.#dead(end);
           break;
         case kind.RETURN:
         case kind.UNREACHABLE:
+          this.live.leave();
           this.#dead(end);
           break;
         case kind.RETURN_CALL:
         case kind.RETURN_CALL_INDIRECT:
+          this.live.leave();
           this.#at = skipImmediates(op, bytes, this.#at);
           this.#dead(end);
           break;
@@ -366,6 +380,8 @@ export class FunctionScanner {
     this.values.pop(params.length);
     this.#open(kind.LOOP, start, params, this.#blockResults(type));
     const label = this.#labels[this.#depth - 1]!;
+    this.live.loop();
+    this.live.site();
     label.innermostLoop = this.loopMined.length;
     this.loopMined.push(params.length === 0 ? 1 : 0);
     this.values.pushAll(params, this.#at);
@@ -378,7 +394,23 @@ export class FunctionScanner {
     if (innermostLoop >= 0) this.loopMined.set(innermostLoop, 0);
   }
 
+  #getLocal(local: number): void {
+    this.live.get(local);
+    this.values.push(this.localTypes.at(local), this.#at);
+  }
+
+  #branchTable(): void {
+    let last = -1;
+    for (let targets = this.#u32(); targets > 0; targets--) {
+      const depth = this.#u32();
+      if (depth !== last) this.live.maybe(depth);
+      last = depth;
+    }
+    this.live.branch(this.#u32());
+  }
+
   #else(): void {
+    this.live.else();
     const label = this.#labels[this.#depth - 1]!;
     this.values.cutTo(label.base);
     label.opClass = kind.ELSE;
@@ -387,6 +419,7 @@ export class FunctionScanner {
 
   #end(): void {
     const label = this.#labels[--this.#depth]!;
+    this.live.end(label.opClass === kind.LOOP);
     if (label.opClass === kind.LOOP && this.loopMined.at(label.innermostLoop)) this.mines = true;
     this.values.cutTo(label.base);
     if (this.#depth === 0) return;
@@ -411,6 +444,7 @@ export class FunctionScanner {
     if (this.siteAt.length === this.#wanted) this.#snap(siteKind, at, next, results);
     this.siteAt.push(at);
     this.siteKinds.push(siteKind);
+    this.live.site();
     this.#notInnermost();
     this.#spillAll();
   }
