@@ -23,21 +23,42 @@ export interface EmbeddedStoreOptions {
   readonly busyMsMax?: number;
 }
 
-/** What of a store there is in `directory`, without touching it. Throws ERR_IO. */
+/**
+ * What of a store there is in `directory`, without touching it. Packs are looked for only where there is no index:
+ * there may be very many. Throws ERR_IO.
+ */
 export async function findEmbeddedStore(
   directory: string,
   files: FilePort,
 ): Promise<{ readonly index: boolean; readonly packs: boolean }> {
   try {
-    const packs = join(directory, 'packs');
+    if (await hasIndex(directory, files)) return { index: true, packs: false };
     // Packs first: in a vault that is being made right now, the index is there before any pack.
-    const hasPacks = (await files.look(packs)) !== null && (await files.list(packs)).length > 0;
-    const index = await files.look(join(directory, 'index.sqlite'));
-    // An empty file is one that a crash left before anything was in it.
-    return { index: index !== null && index.bytes > 0, packs: hasPacks };
+    const packs = await listsPacks(directory, files);
+    return { index: await hasIndex(directory, files), packs };
   } catch (error) {
     throw ioFailure('look into the vault', error);
   }
+}
+
+/** Whether there is any pack, named by the index or not. Throws ERR_IO. */
+export async function hasPacks(directory: string, files: FilePort): Promise<boolean> {
+  try {
+    return await listsPacks(directory, files);
+  } catch (error) {
+    throw ioFailure('look into the vault', error);
+  }
+}
+
+async function hasIndex(directory: string, files: FilePort): Promise<boolean> {
+  const index = await files.look(join(directory, 'index.sqlite'));
+  // An empty file is one that a crash left before anything was in it.
+  return index !== null && index.bytes > 0;
+}
+
+async function listsPacks(directory: string, files: FilePort): Promise<boolean> {
+  const packs = join(directory, 'packs');
+  return (await files.look(packs)) !== null && (await files.list(packs)).length > 0;
 }
 
 /** Opens the store in an existing directory, or makes one there. Throws as `openSqliteIndex` does. */

@@ -1,6 +1,8 @@
 import { type Facts, HostError } from '../fault/host-error.ts';
 import { errorCode } from '../fault/io-failure.ts';
 
+/** A statement makes no sense to SQLite; also what it says of a file whose format it does not know. */
+export const LOGIC = 1;
 export const BUSY = 5;
 const CORRUPT = 11;
 const FULL = 13;
@@ -20,9 +22,13 @@ export function isDiskFull(error: unknown): boolean {
 
 /**
  * The HostError for a failure of SQLite while it was to `operation` (completes "Could not …"). Anything
- * else is given back as it is.
+ * else is given back as it is. `alsoDamage`: SQLite's codes that come of nothing but damage there.
  */
-export function sqliteFailure(operation: string, error: unknown): unknown {
+export function sqliteFailure(
+  operation: string,
+  error: unknown,
+  alsoDamage: readonly number[] = [],
+): unknown {
   const code = primaryCode(error);
   if (code === null) {
     // A number wider than any that we write.
@@ -42,7 +48,7 @@ export function sqliteFailure(operation: string, error: unknown): unknown {
     });
   }
   // A constraint fails or a type is off only where a row was changed behind our back.
-  if ([CORRUPT, NOT_A_DATABASE, TOO_BIG, CONSTRAINT, MISMATCH].includes(code)) {
+  if ([CORRUPT, NOT_A_DATABASE, TOO_BIG, CONSTRAINT, MISMATCH, ...alsoDamage].includes(code)) {
     return damagedIndex(options.facts, error);
   }
   return new HostError(

@@ -15,7 +15,7 @@ import { HostError } from '../fault/host-error.ts';
 import { prepareIndexRows } from './index-rows.ts';
 import { APPLICATION_ID, FORMATS, INDEX_FORMAT } from './index-schema.ts';
 import { createSerialQueue, type SerialQueue } from './serial-queue.ts';
-import { BUSY, isBusy, isDiskFull, sqliteFailure } from './sqlite-failure.ts';
+import { BUSY, isBusy, isDiskFull, LOGIC, sqliteFailure } from './sqlite-failure.ts';
 import type { Index } from './store.ts';
 
 /** Short, since who writes one transaction after the other leaves the lock free for moments only. */
@@ -72,7 +72,7 @@ async function openDatabase(path: string, busyMsMax: number): Promise<DatabaseSy
     return opened;
   } catch (error) {
     database?.close();
-    throw sqliteFailure('open the index', error);
+    throw sqliteFailure('open the index', error, [LOGIC]);
   }
 }
 
@@ -229,7 +229,7 @@ export async function readCopiedIndex(
       packs: names.map(({ name }) => String(name)),
     };
   } catch (error) {
-    throw sqliteFailure('read the copy of the index', error);
+    throw sqliteFailure('read the copy of the index', error, [LOGIC]);
   } finally {
     database?.close();
   }

@@ -146,7 +146,8 @@ export class CheckpointList {
   async find(id: string): Promise<CheckpointRow | null> {
     const row = await this.#view.checkpoint(id);
     if (row?.owner !== this.#owner) {
-      await this.all();
+      // A row that the list names and that says to be another's is damaged, not missing.
+      if ((await this.all()).some((key) => key.id === id)) throw damaged();
       return null;
     }
     const leaf = await this.#leaf(this.#all, leafOf(row));

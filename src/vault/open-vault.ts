@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { HostError } from '../fault/host-error.ts';
 import { errorCode, ioFailure } from '../fault/io-failure.ts';
 import { makeDurableDirectory } from '../store/durable-directory.ts';
-import { findEmbeddedStore, openEmbeddedStore } from '../store/embedded-store.ts';
+import { findEmbeddedStore, hasPacks, openEmbeddedStore } from '../store/embedded-store.ts';
 import type { FilePort } from '../store/file-port.ts';
 import { nodeFiles } from '../store/node-files.ts';
 import type { Store, VaultRow } from '../store/store.ts';
@@ -103,7 +103,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const writer = Buffer.from(random(8)).toString('hex');
   const store = await openEmbeddedStore({ directory, files, writer });
   try {
-    await addFirstRows(store, key, { now, random, hasPacks: found.packs, master });
+    await addFirstRows(store, key, { now, random, directory, files, master });
     const unlock = (row: VaultRow) => unlockVault(master, row);
     const witness =
       options.witness === undefined ? null : { path: resolve(options.witness), files, random };
@@ -202,17 +202,19 @@ async function addFirstRows(
   {
     now,
     random,
-    hasPacks,
+    directory,
+    files,
     master,
-  }: Pick<VaultOptions, 'now' | 'random'> & {
-    readonly hasPacks: boolean;
+  }: Pick<VaultOptions, 'now' | 'random' | 'directory'> & {
+    readonly files: FilePort;
     readonly master: MasterKey;
   },
 ): Promise<void> {
   if ((await index.read((view) => view.vault())) !== null) return;
   await index.write(async (transaction) => {
     if ((await transaction.vault()) !== null) return;
-    if (hasPacks) throw vaultDamaged("The vault's first record");
+    // Nobody has written a pack yet in a vault whose first rows were never there.
+    if (await hasPacks(directory, files)) throw vaultDamaged("The vault's first record");
     const id = random(16);
     const made = deriveVaultKeys(key ?? (await master.forNewVault()), id);
     const entry = await appendLedger(transaction, made, now(), { event: 'vault created' });

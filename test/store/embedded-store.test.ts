@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findEmbeddedStore, openEmbeddedStore } from '../../src/store/embedded-store.ts';
+import { findEmbeddedStore, hasPacks, openEmbeddedStore } from '../../src/store/embedded-store.ts';
 import { nodeFiles } from '../../src/store/node-files.ts';
 import type { Store } from '../../src/store/store.ts';
 import { takeLease } from '../../src/store/writer-lease.ts';
@@ -45,9 +45,14 @@ test('what there is of a store is told without making anything', async () => {
   expect(readdirSync(directory)).toEqual([]);
   const store = await open(directory);
   expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: true, packs: false });
+  expect(await hasPacks(directory, nodeFiles)).toBe(false);
   await writePack(store);
-  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: true, packs: true });
+  expect(await hasPacks(directory, nodeFiles)).toBe(true);
   await store.close();
+  // Packs are looked for only where there is no index.
+  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: true, packs: false });
+  rmSync(join(directory, 'index.sqlite'));
+  expect(await findEmbeddedStore(directory, nodeFiles)).toEqual({ index: false, packs: true });
 });
 
 describe('packs', () => {
